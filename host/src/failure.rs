@@ -157,6 +157,11 @@ impl Failure {
         text
     }
 
+    /// The failure as an object, as the key `error` of JSON output has it.
+    pub(super) fn fields(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     /// The JSON object for stdout.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::json!({ "error": self })

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use sage_admission::Reason;
 use sage_jobs::{JobIsolation, JobOrder};
 use sage_observe::Summary;
 use sage_plan::config::TenantName;
@@ -8,6 +9,7 @@ use sage_runtime::engine::{Job, JobError, JobOptions};
 use sage_runtime::worker::ProcessIsolation;
 use sage_runtime::worker::inspect_model::OneShotInspector;
 
+use super::hard_limits::hard_limits;
 use super::job_log::SharedLog;
 use super::job_state::JobState;
 use super::log_sink::LogSink;
@@ -34,16 +36,23 @@ pub(super) fn attempt(
     let admitted = job.admit().map_err(|error| {
         // Only what others hold can become free.
         if matches!(error, JobError::Refused(_)) && job.fits_alone().unwrap_or(false) {
-            state.no_room();
+            state.no_room(is_of_tenant(&error));
         }
         of_job(&error)
     })?;
+    hard_limits(order, &admitted.grant().report)?;
     state.admitted(admitted.grant());
     let session = job.start_admitted(admitted).map_err(|error| of_job(&error))?;
     state.begun(session.registry());
     let summary = session.wait();
     state.over(summary.clone());
     Ok(summary)
+}
+
+/// Whether only the tenant's own jobs hold what a refused pipeline asks for.
+fn is_of_tenant(error: &JobError) -> bool {
+    let JobError::Refused(refusal) = error else { return false };
+    refusal.reasons.iter().all(|reason| matches!(reason, Reason::Ceiling { .. }))
 }
 
 /// The paths that the order's pipeline may name.
@@ -53,6 +62,8 @@ pub(super) fn path_rules(order: &JobOrder) -> PathRules {
         files: order.files.clone(),
         data: order.data.clone(),
         granted: order.tenant.is_some().then(|| granted.collect()),
+        connect: order.connect.clone(),
+        models: order.models.clone(),
     }
 }
 

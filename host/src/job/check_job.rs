@@ -3,6 +3,8 @@ use sage_runtime::engine::{Job, JobError};
 
 use super::args::CheckJobArguments;
 use super::attempt::{options, path_rules};
+use super::fence;
+use super::hard_limits::hard_limits;
 use super::restart_class::restart_class;
 use super::unused_sink::UnusedSink;
 use crate::ExitCode;
@@ -14,13 +16,13 @@ pub(crate) fn check_job(arguments: &CheckJobArguments) -> Result<(), Failure> {
     let folder = JobFolder::new(&arguments.folder);
     let of_files = |error: FileError| Failure::of(ExitCode::InternalFault, &error);
     let order: JobOrder = read_json(&folder.order()).map_err(of_files)?;
-    write_json(&folder.check(order.revision), &check(&order)).map_err(of_files)
+    write_json(&folder.check(order.revision), &check(&order, &folder)).map_err(of_files)
 }
 
-fn check(order: &JobOrder) -> JobCheck {
+fn check(order: &JobOrder, folder: &JobFolder) -> JobCheck {
     let mut check = JobCheck { version: VERSION, objection: None, class: None, report: None };
     let shown_as = order.shown_as.as_deref().unwrap_or(&order.pipeline);
-    let read = options(order).and_then(|options| {
+    let read = fence::raise(order, folder).and_then(|()| options(order)).and_then(|options| {
         let paths = (order.pipeline.as_path(), shown_as);
         Job::from_file_within(paths, &path_rules(order), |_| Box::new(UnusedSink), options).map_err(|e| of_job(&e))
     });
@@ -33,7 +35,10 @@ fn check(order: &JobOrder) -> JobCheck {
     };
     check.class = Some(restart_class(job.plan()));
     match job.explain() {
-        Ok(report) => check.report = serde_json::to_value(&report).ok(),
+        Ok(report) => {
+            check.objection = hard_limits(order, &report).err().map(objection);
+            check.report = serde_json::to_value(&report).ok();
+        }
         // Others hold what it asks for, and it may wait for them.
         Err(JobError::Refused(_)) if job.fits_alone().unwrap_or(false) => {}
         Err(error) => check.objection = Some(objection(of_job(&error))),
@@ -43,5 +48,5 @@ fn check(order: &JobOrder) -> JobCheck {
 
 fn objection(failure: Failure) -> Objection {
     let failure = failure.naming_the_limit();
-    Objection { exit_code: failure.exit_code().number(), error: failure.json(), text: failure.text() }
+    Objection { exit_code: failure.exit_code().number(), error: failure.fields(), text: failure.text() }
 }

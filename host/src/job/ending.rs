@@ -70,7 +70,7 @@ impl JobEnding {
             outcome: self.outcome(summary, code),
             exit_code: code.number(),
             summary: summary.and_then(|summary| serde_json::to_value(summary).ok()),
-            error: failure.as_ref().and_then(|failure| serde_json::to_value(failure).ok()),
+            error: failure.as_ref().map(Failure::fields),
         };
         self.log(&end, failure.as_ref());
         let _ = fs::remove_file(&self.reserve);
@@ -101,7 +101,10 @@ impl JobEnding {
             (Some("interrupted"), _) if !was_aborted => JobOutcome::Drained,
             (_, ExitCode::Interrupted) => JobOutcome::Aborted,
             (None, ExitCode::InvalidUsage) => JobOutcome::Invalid,
-            (None, ExitCode::Refused) if self.state.had_no_room() => JobOutcome::NoRoom,
+            (None, ExitCode::Refused) if self.state.no_room_for().is_some() => match self.state.no_room_for() {
+                Some(true) => JobOutcome::TenantFull,
+                _ => JobOutcome::NoRoom,
+            },
             (None, ExitCode::Refused) => JobOutcome::Refused,
             _ => JobOutcome::Failed,
         }

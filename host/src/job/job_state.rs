@@ -28,7 +28,7 @@ struct Known {
     since: u64,
     /// Number of changes of the state.
     changes: u64,
-    no_room: bool,
+    no_room: Option<bool>,
     graph: Option<Value>,
     report: Option<Value>,
     /// Bytes that may wait in front of all instances of a stage.
@@ -41,7 +41,7 @@ impl JobState {
             state: Stage::Starting,
             since: now(),
             changes: 0,
-            no_room: false,
+            no_room: None,
             graph: None,
             report: None,
             queue_limits: Vec::new(),
@@ -60,12 +60,13 @@ impl JobState {
         self.lock().graph = Some(json!({ "stages": stages(plan), "edges": edges(plan) }));
     }
 
-    /// Others hold what the pipeline asks for.
-    pub(super) fn no_room(&self) {
-        self.lock().no_room = true;
+    /// Others hold what the pipeline asks for. `of_tenant`: only jobs of its own tenant do.
+    pub(super) fn no_room(&self, of_tenant: bool) {
+        self.lock().no_room = Some(of_tenant);
     }
 
-    pub(super) fn had_no_room(&self) -> bool {
+    /// Whether others held what the pipeline asks for, and if only jobs of its own tenant did.
+    pub(super) fn no_room_for(&self) -> Option<bool> {
         self.lock().no_room
     }
 

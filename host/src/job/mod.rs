@@ -21,6 +21,8 @@ mod check_job;
 mod control_client;
 mod control_socket;
 mod ending;
+mod fence;
+mod hard_limits;
 mod job_log;
 mod job_state;
 mod log_sink;

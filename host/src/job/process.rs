@@ -8,6 +8,7 @@ use super::args::JobArguments;
 use super::attempt::attempt;
 use super::control_socket::ControlSocket;
 use super::ending::JobEnding;
+use super::fence;
 use super::job_log::SharedLog;
 use super::job_state::JobState;
 use super::status_writer::StatusWriter;
@@ -48,6 +49,8 @@ fn one_attempt(folder: &JobFolder, order: JobOrder, lock: AliveLock) -> ExitCode
         // The process runs as well with the streams that it was given.
         Printer::new(OutputFormat::Text).failure(&failure);
     }
+    // Before anything starts a thread.
+    let fenced = fence::raise(&order, folder);
     let log = SharedLog::new(JobLog::open(folder.logs(), order.attempt));
     log.take_messages();
     let order = Arc::new(order);
@@ -55,6 +58,7 @@ fn one_attempt(folder: &JobFolder, order: JobOrder, lock: AliveLock) -> ExitCode
     let ending = Arc::new(JobEnding::new(folder.clone(), Arc::clone(&state)));
     let fault = remembered_faults();
     let code = guarded(&ending, &fault, || {
+        fenced?;
         let signals = SignalWatch::start(order.drain_timeout, Arc::clone(&ending) as _)?;
         let _status = StatusWriter::start(folder.status(), Arc::clone(&state))?;
         let _socket = ControlSocket::bind(&order.socket, &state, signals.requests())?;
@@ -122,6 +126,9 @@ mod tests {
             drain_timeout: Duration::from_secs(30),
             socket: "/s".into(),
             folders: Vec::new(),
+            connect: Vec::new(),
+            models: None,
+            hard_limits: false,
         };
         let state = Arc::new(JobState::new(Arc::new(order)));
         let ending = JobEnding::new(folder.clone(), state);

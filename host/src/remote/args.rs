@@ -1,11 +1,13 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+use super::access_args::{AuditArguments, ContextCommand, TenantCommand, TokenCommand};
 use crate::printer::OutputFormat;
-use crate::values::duration;
+use crate::values::{duration, metrics_address};
 
 /// The server and its clients.
 #[derive(Debug, Subcommand)]
@@ -35,6 +37,17 @@ pub(crate) enum RemoteCommand {
     Top(TopArguments),
     /// Print each instance's requests, effective limits and mechanisms of a job.
     Explain(ExplainArguments),
+    /// Make, list and remove the tokens that open the server over TCP.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show tenants: their ceilings, and what they use.
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Print who changed what on the server.
+    Audit(AuditArguments),
+    /// Keep servers under names, with their tokens.
+    #[command(subcommand)]
+    Context(ContextCommand),
 }
 
 impl RemoteCommand {
@@ -50,6 +63,10 @@ impl RemoteCommand {
             Self::Start(arguments) | Self::Restart(arguments) | Self::Rm(arguments) => arguments.server.output,
             Self::Top(arguments) => arguments.server.output,
             Self::Explain(arguments) => arguments.server.output,
+            Self::Token(command) => command.output(),
+            Self::Tenant(command) => command.output(),
+            Self::Audit(arguments) => arguments.server.output,
+            Self::Context(command) => command.output(),
         }
     }
 }
@@ -57,10 +74,27 @@ impl RemoteCommand {
 /// Options of every client.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// Socket of the server [default: SAGE_HOST_SOCKET, otherwise /run/sage-host/serve.sock for root,
-    /// sage-host/serve.sock in XDG_RUNTIME_DIR for others]
-    #[arg(long, value_name = "PATH")]
+    /// Socket of the server [default: SAGE_HOST_SOCKET, the server of SAGE_HOST_SERVER, the one of
+    /// `context use`, otherwise /run/sage-host/serve.sock for root, sage-host/serve.sock in
+    /// XDG_RUNTIME_DIR for others]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["server", "context"])]
     pub(crate) socket: Option<PathBuf>,
+    /// Server over TCP: http://HOST:PORT or https://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "context")]
+    pub(crate) server: Option<String>,
+    /// Server that `context add` knows by this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// File with the token for the server [default: the token in SAGE_HOST_TOKEN, otherwise the file of the
+    /// context]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Tenant whose jobs are meant [default: the one of the token]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    /// Send the token to another machine without encryption
+    #[arg(long)]
+    pub(crate) insecure: bool,
     /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
@@ -69,12 +103,14 @@ pub(crate) struct ServerArguments {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Nothing needs to be configured. The server belongs to the user who starts it: only this user and root
-may use its socket. Jobs are processes of their own, and go on when the server ends; the next server
+may use its socket. Over TCP everyone needs a token: `sage-host token new` makes one, and admin.token in the
+state folder is the first one. Jobs are processes of their own, and go on when the server ends; the next server
 adopts them. Signals: SIGINT and SIGTERM end the server, and --stop-jobs says what becomes of jobs.
 
 Examples:
   sage-host serve
   sage-host serve --host host.toml --stop-jobs drain
+  sage-host serve --listen off
   sage-host serve --state /srv/jobs --output json"
 )]
 pub(crate) struct ServeArguments {
@@ -86,6 +122,15 @@ pub(crate) struct ServeArguments {
     /// /run/sage-host/serve.sock for root, sage-host/serve.sock in XDG_RUNTIME_DIR for others]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
+    /// Address for clients with a token, over TCP: ADDRESS:PORT, or off. Port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:19001", value_parser = listening)]
+    pub(crate) listen: Listen,
+    /// Name of this server that requests over TCP may use, besides localhost and addresses; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Vec<String>,
+    /// Listen for other machines without encryption: tokens and data can be read on the way
+    #[arg(long)]
+    pub(crate) insecure_bind: bool,
     /// Resources that this host gives away (host.toml), for all jobs
     #[arg(long, value_name = "FILE")]
     pub(crate) host: Option<PathBuf>,
@@ -98,6 +143,19 @@ pub(crate) struct ServeArguments {
     /// Format of the line that says where the server listens: text on stderr, or one JSON object on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
+}
+
+/// Where a server listens for TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// Nowhere.
+    Off,
+    /// At an address.
+    At(SocketAddr),
+}
+
+fn listening(written: &str) -> Result<Listen, String> {
+    if written == "off" { Ok(Listen::Off) } else { metrics_address(written).map(Listen::At) }
 }
 
 /// What becomes of running jobs.

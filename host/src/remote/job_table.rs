@@ -8,8 +8,18 @@ use sage_text::{plain_line, short_size};
 /// The table of `ps`.
 pub(super) fn table(jobs: &[JobRow]) -> String {
     let now = now();
+    if jobs.iter().any(|job| job.tenant.is_some()) {
+        let header = ["TENANT", "NAME", "STATE", "SINCE", "TRY", "RECORDS", "CPU", "MEMORY", "WHY"];
+        return lines(header, jobs.iter().map(|job| with_tenant(job, now)));
+    }
     let header = ["NAME", "STATE", "SINCE", "TRY", "RECORDS", "CPU", "MEMORY", "WHY"];
     lines(header, jobs.iter().map(|job| row(job, now)))
+}
+
+fn with_tenant(job: &JobRow, now: u64) -> [String; 9] {
+    let tenant = job.tenant.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let [name, state, since, tries, records, cpu, memory, why] = row(job, now);
+    [tenant, name, state, since, tries, records, cpu, memory, why]
 }
 
 fn row(job: &JobRow, now: u64) -> [String; 8] {

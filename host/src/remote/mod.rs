@@ -1,10 +1,14 @@
 //! The server on the command line, and the commands that talk to it. Each command has a file.
 //!
-//! A command is a client of the HTTP API of `sage-serve` on a unix socket. It prints what the server says, in the words
+//! A command is a client of the HTTP API of `sage-serve`, on a unix socket or over TCP. It prints what the server says, in the words
 //! and with the exit codes of the commands that need no server.
 
+mod access_args;
 mod args;
+mod audit;
 mod connection;
+mod context;
+mod contexts;
 mod ended;
 mod events;
 mod explain;
@@ -16,6 +20,8 @@ mod ps;
 mod serve;
 mod stop;
 mod submit;
+mod tenant;
+mod token;
 mod top;
 mod uploads;
 mod verbs;

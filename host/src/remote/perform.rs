@@ -1,5 +1,5 @@
 use super::args::RemoteCommand;
-use super::{events, explain, logs, ps, serve, stop, submit, top, verbs};
+use super::{audit, context, events, explain, logs, ps, serve, stop, submit, tenant, token, top, verbs};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -17,5 +17,9 @@ pub(crate) fn perform(command: &RemoteCommand, printer: Printer) -> Result<(), F
         RemoteCommand::Rm(arguments) => verbs::rm(arguments, printer),
         RemoteCommand::Top(arguments) => top::top(arguments, printer),
         RemoteCommand::Explain(arguments) => explain::explain(arguments, printer),
+        RemoteCommand::Token(command) => token::token(command, printer),
+        RemoteCommand::Tenant(command) => tenant::tenant(command, printer),
+        RemoteCommand::Audit(arguments) => audit::audit(arguments, printer),
+        RemoteCommand::Context(command) => context::context(command, printer),
     }
 }

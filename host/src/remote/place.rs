@@ -1,9 +1,14 @@
 use std::path::{Path, PathBuf};
 
+use sage_serve::api::{ServerPlace, ServerUrl};
+
+use super::args::ServerArguments;
+use super::contexts::Contexts;
 use crate::failure::Failure;
 
-/// The variable that names the server's socket.
-const VARIABLE: &str = "SAGE_HOST_SOCKET";
+/// The variables that name a server: its socket, or its URL.
+const SOCKET: &str = "SAGE_HOST_SOCKET";
+const SERVER: &str = "SAGE_HOST_SERVER";
 
 /// The state folder of a server that is not told another.
 pub(super) fn state_folder() -> Result<PathBuf, Failure> {
@@ -25,15 +30,55 @@ pub(super) fn socket_of_server(state: Option<&Path>) -> Result<PathBuf, Failure>
     }
 }
 
-/// The socket that a client connects to.
-pub(super) fn socket_of_client(told: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(told) = told {
-        return Ok(told.to_owned());
+/// The server of a client, and what is known about it.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Where it is.
+    pub(super) server: ServerPlace,
+    /// The file with the token, where the options or the context name one.
+    pub(super) token_file: Option<PathBuf>,
+    /// The tenant whose jobs are meant.
+    pub(super) tenant: Option<String>,
+    /// Whether the token may go to another machine without encryption.
+    pub(super) insecure: bool,
+}
+
+/// The server that options, variables or the current context name, in this order.
+pub(super) fn place_of(options: &ServerArguments) -> Result<Place, Failure> {
+    let at = |server| Place {
+        server,
+        token_file: options.token_file.clone(),
+        tenant: options.tenant.clone(),
+        insecure: options.insecure,
+    };
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(socket) = &options.socket {
+        return Ok(at(ServerPlace::Socket(socket.clone())));
     }
-    match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        Some(path) => Ok(PathBuf::from(path)),
-        None => default_socket(),
+    if let Some(url) = &options.server {
+        return Ok(at(ServerPlace::Url(url.parse().map_err(Failure::invalid)?)));
     }
+    if options.context.is_none() {
+        if let Some(socket) = variable(SOCKET) {
+            return Ok(at(ServerPlace::Socket(PathBuf::from(socket))));
+        }
+        if let Some(url) = variable(SERVER) {
+            let url = url.to_string_lossy().parse().map_err(|error| Failure::invalid(format!("{SERVER}: {error}")))?;
+            return Ok(at(ServerPlace::Url(url)));
+        }
+    }
+    let contexts = Contexts::read()?;
+    let Some(name) = options.context.as_ref().or(contexts.current.as_ref()) else {
+        return Ok(at(ServerPlace::Socket(default_socket()?)));
+    };
+    let context = contexts.get(name)?;
+    let url: ServerUrl =
+        context.server.parse().map_err(|error| Failure::invalid(format!("context \"{name}\": {error}")))?;
+    let mut place = at(ServerPlace::Url(url));
+    place.token_file = place.token_file.or_else(|| context.token_file.clone());
+    place.tenant = place.tenant.or_else(|| context.tenant.clone());
+    place.insecure |= context.insecure;
+    Ok(place)
 }
 
 fn default_socket() -> Result<PathBuf, Failure> {
@@ -50,6 +95,6 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn absolute(variable: &str) -> Option<PathBuf> {
+pub(super) fn absolute(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }

@@ -1,9 +1,10 @@
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sage_observe::{LogFormat, LogSettings, Screen, start_logging};
 use sage_runtime::engine::JobOptions;
-use sage_serve::api::{ApiServer, ListenError};
+use sage_serve::api::{ApiServer, ListenError, Listening};
 use sage_serve::server::{Server, ServerError, Settings, StopJobs};
 use sage_serve::store::StoreError;
 use serde_json::json;
@@ -36,6 +37,9 @@ pub(super) fn serve(arguments: &ServeArguments, printer: Printer) -> Result<(), 
         Some(socket) => whole(socket)?,
         None => socket_of_server(arguments.state.is_some().then_some(state.as_path()))?,
     };
+    if arguments.insecure_bind {
+        tracing::warn!("--insecure-bind: everyone on the way can read tokens and data, and use the tokens");
+    }
     let settings = settings(arguments, state, &socket)?;
     ApiServer::make_folder(&settings.sockets).map_err(|error| of_listening(&error))?;
     let (server, mailbox) = Server::open(settings.clone()).map_err(|error| of_server(&error))?;
@@ -48,8 +52,13 @@ pub(super) fn serve(arguments: &ServeArguments, printer: Printer) -> Result<(), 
         leave.end(if drains { StopJobs::Drain } else { StopJobs::Leave });
         true
     })?;
-    let api = ApiServer::start(&socket, &server, mailbox, settings).map_err(|error| of_listening(&error))?;
-    say(arguments, &server, &socket, (known, adopted), printer, &screen)?;
+    let tcp = match arguments.listen {
+        args::Listen::Off => None,
+        args::Listen::At(address) => Some(address),
+    };
+    let listening = Listening { socket: &socket, tcp, insecure: arguments.insecure_bind };
+    let api = ApiServer::start(&listening, &server, mailbox, settings).map_err(|error| of_listening(&error))?;
+    say(arguments, &server, &socket, api.tcp(), (known, adopted), printer, &screen)?;
     let left = server.run();
     drop(api);
     if left > 0 {
@@ -62,12 +71,14 @@ fn settings(arguments: &ServeArguments, state: PathBuf, socket: &Path) -> Result
     let host_file = arguments.host.as_deref().map(whole).transpose()?;
     // A wrong host file would refuse every job.
     let options = JobOptions { host_file: host_file.clone(), ..JobOptions::default() };
-    options.host_settings().map_err(|error| of_job(&error))?;
+    let host = options.host_settings().map_err(|error| of_job(&error))?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(Settings {
         state,
         sockets: socket.parent().unwrap_or(Path::new("/")).join("j"),
         host_file,
+        tenants: host.tenants,
+        names: arguments.server_name.clone(),
         program: PathBuf::from("/proc/self/exe"),
         starts: threads.clamp(2, 8),
         largest_file: LARGEST_FILE,
@@ -82,13 +93,14 @@ fn say(
     arguments: &ServeArguments,
     server: &Server,
     socket: &Path,
+    tcp: Option<SocketAddr>,
     (known, adopted): (usize, usize),
     printer: Printer,
     screen: &Screen,
 ) -> Result<(), Failure> {
     let state = server.state_folder();
     if printer.format() == OutputFormat::Json {
-        let ready = json!({ "socket": socket, "state": state, "jobs": known, "adopted": adopted });
+        let ready = json!({ "socket": socket, "tcp": tcp, "state": state, "jobs": known, "adopted": adopted });
         return printer.result(String::new, &ready);
     }
     let at = if arguments.state.is_some() || arguments.socket.is_some() {
@@ -100,8 +112,16 @@ fn say(
         args::StopJobs::Leave => "running jobs go on when this server ends (--stop-jobs leave)",
         args::StopJobs::Drain => "running jobs are drained when this server ends (--stop-jobs drain)",
     };
+    let over_tcp = match tcp {
+        None => String::new(),
+        Some(address) => {
+            let token = server.admin_token();
+            let first = if token.exists() { format!(", first token in {}", token.display()) } else { String::new() };
+            format!("  over TCP: http://{address}{first}\n")
+        }
+    };
     screen.print(&format!(
-        "serving on {}\n  state: {}, {} of which {adopted} run\n  {stop}\n  send a pipeline: sage-host submit PIPELINE.toml{at}\n",
+        "serving on {}\n{over_tcp}  state: {}, {} of which {adopted} run\n  {stop}\n  send a pipeline: sage-host submit PIPELINE.toml{at}\n",
         socket.display(),
         state.display(),
         jobs(known, "", "").trim_end(),
@@ -128,6 +148,14 @@ fn of_listening(error: &ListenError) -> Failure {
     let hint = match error {
         ListenError::TooLong { .. } => "name a shorter path with --socket",
         ListenError::Taken { .. } => "stop that server first, or name another path with --socket",
+        ListenError::Busy { .. } => {
+            "another server may have it: name another port with --listen 127.0.0.1:PORT, 0 takes a free one, \
+             and `off` serves the socket alone"
+        }
+        ListenError::Open { .. } => {
+            "listen on 127.0.0.1 and use an SSH tunnel, or pass --insecure-bind if the network is yours alone"
+        }
+        ListenError::Tcp { .. } => "name another address with --listen",
         ListenError::NotASocket { .. } | ListenError::Io { .. } => "name another path with --socket",
     };
     Failure::of(ExitCode::Refused, error).hint(hint)

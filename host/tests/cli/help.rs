@@ -31,6 +31,19 @@ fn every_command_teaches_how_it_is_used() {
         "rm",
         "top",
         "explain",
+        "token",
+        "token new",
+        "token ls",
+        "token rm",
+        "tenant",
+        "tenant ls",
+        "tenant show",
+        "context",
+        "context add",
+        "context use",
+        "context ls",
+        "context rm",
+        "audit",
     ];
     for command in commands {
         let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
@@ -48,7 +61,8 @@ fn help_lists_every_command_there_is() {
     let all = sage_host(Path::new("."), &["--help"]).stdout;
     let commands = [
         "run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "cache", "state", "serve", "submit",
-        "ps", "logs", "events", "stop", "start", "restart", "rm", "top", "explain",
+        "ps", "logs", "events", "stop", "start", "restart", "rm", "top", "explain", "token", "tenant", "context",
+        "audit",
     ];
     for command in commands {
         assert!(all.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not listed:\n{all}");

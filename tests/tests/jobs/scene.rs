@@ -92,6 +92,9 @@ impl Scene {
             drain_timeout: self.drain_timeout,
             socket: self.path("s"),
             folders: self.folders.clone(),
+            connect: Vec::new(),
+            models: None,
+            hard_limits: false,
         }
     }
 

@@ -13,7 +13,7 @@ fn a_state_folder_has_one_server() {
     let words = serving.command();
     let socket = serving.path("other.sock");
     let second = Command::new(&words[0])
-        .args(["serve", "--state", text(&serving.path("state")), "--socket"])
+        .args(["serve", "--listen", "off", "--state", text(&serving.path("state")), "--socket"])
         .arg(&socket)
         .output()
         .unwrap();
@@ -21,7 +21,7 @@ fn a_state_folder_has_one_server() {
     assert_eq!(second.status.code(), Some(3), "{said}");
     assert!(said.contains("another server uses") && said.contains("hint: "), "{said}");
     let other = Command::new(&words[0])
-        .args(["serve", "--state", text(&serving.path("other")), "--socket"])
+        .args(["serve", "--listen", "off", "--state", text(&serving.path("other")), "--socket"])
         .arg(serving.socket())
         .output()
         .unwrap();
@@ -36,7 +36,7 @@ fn a_socket_whose_path_is_too_long_is_refused_with_its_length() {
     let long = serving.path(&"x".repeat(100)).join("serve.sock");
     let words = serving.command();
     let output = Command::new(&words[0])
-        .args(["serve", "--state", text(&serving.path("state")), "--socket"])
+        .args(["serve", "--listen", "off", "--state", text(&serving.path("state")), "--socket"])
         .arg(long)
         .output()
         .unwrap();

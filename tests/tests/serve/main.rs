@@ -2,11 +2,19 @@
 //! disk, corrupt files, and bad requests on every route.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod audited;
 mod bad_input;
 mod chaos;
+mod confined;
 mod files;
 mod http;
 mod killed;
+mod over_tcp;
 mod queue;
+mod quotas;
+mod routes;
 mod serving;
+mod sessions;
+mod tenants;
+mod tokens;
 mod whole_way;

@@ -26,7 +26,7 @@ fn a_job_waits_for_what_another_holds_and_what_can_never_fit_is_refused_at_once(
 
     serving.done(&["submit", &one, "--name", "waits"]);
     let waits = sage_test_support::wait_until("it says why it waits", || {
-        Some(serving.detail("waits").row).filter(|job| job.code.as_deref() == Some("no-room"))
+        Some(serving.detail("waits").row).filter(|job| job.code.as_deref() == Some("machine-full"))
     });
     // It may be trying again just now.
     assert!(["queued", "starting"].contains(&waits.state.as_str()), "{waits:?}");

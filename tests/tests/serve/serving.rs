@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -18,6 +19,7 @@ use serde_json::Value;
 pub(crate) struct Serving {
     root: tempfile::TempDir,
     child: Option<Child>,
+    tcp: Option<SocketAddr>,
 }
 
 /// What a server said when it was ready.
@@ -31,7 +33,7 @@ impl Serving {
     /// A server that has not started, with this text in its host file.
     pub(crate) fn with_host(host: &str) -> Self {
         let root = tempfile::Builder::new().prefix("sg-").tempdir().unwrap();
-        let serving = Self { root, child: None };
+        let serving = Self { root, child: None, tcp: None };
         let (leases, cache) = (serving.path("leases"), cache_folder());
         let text = format!("lease_folder = {leases:?}\ncache_folder = {cache:?}\n{host}");
         fs::write(serving.path("host.toml"), text).unwrap();
@@ -60,11 +62,17 @@ impl Serving {
         self.path("serve.sock")
     }
 
+    /// Where the server listens for TCP.
+    pub(crate) fn tcp(&self) -> SocketAddr {
+        self.tcp.unwrap()
+    }
+
     /// The command that starts the server.
     pub(crate) fn command(&self) -> Vec<String> {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         let program = program().to_str().unwrap().to_owned();
         let mut words = vec![program, "serve".to_owned(), "--output".to_owned(), "json".to_owned()];
+        words.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
         for (option, path) in [("--state", "state"), ("--socket", "serve.sock"), ("--host", "host.toml")] {
             words.extend([option.to_owned(), text(self.path(path))]);
         }
@@ -85,7 +93,9 @@ impl Serving {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.child = Some(child);
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}: {}", self.log()));
-        Ready { jobs: said["jobs"].as_u64().unwrap(), adopted: said["adopted"].as_u64().unwrap() }
+        let number = |name: &str| said[name].as_u64().unwrap();
+        self.tcp = said["tcp"].as_str().map(|address| address.parse().unwrap());
+        Ready { jobs: number("jobs"), adopted: number("adopted") }
     }
 
     /// What the server said on standard error.
@@ -118,7 +128,17 @@ impl Serving {
 
     /// Runs a command of the program against this server.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
-        Command::new(program()).args(words).arg("--socket").arg(self.socket()).output().unwrap()
+        let mut command = Command::new(program());
+        command.args(words).arg("--socket").arg(self.socket());
+        // The suite also runs with workers.
+        let asks = words.contains(&"--isolation");
+        if words.first() == Some(&"submit")
+            && !asks
+            && std::env::var("SAGE_TEST_ISOLATION").is_ok_and(|isolation| isolation == "process")
+        {
+            command.args(["--isolation", "process"]);
+        }
+        command.output().unwrap()
     }
 
     /// The same for a command that must succeed; returns its standard output.

@@ -52,7 +52,6 @@ pub fn decide(
     let custom = custom::decide(plan, supply, options, taken, &mut reasons);
     let granted = devices::decide(plan, devices, supply, options, taken, &mut reasons);
     device_cpus(devices, &granted, taken, &mut reasons);
-    let devices = granted;
     let amounts = Amounts {
         memory: memory.sums.declared,
         memory_at_most: memory.sums.declared.saturating_add(memory.sums.default_caps),
@@ -61,11 +60,14 @@ pub fn decide(
         custom: custom.counted,
     };
     let of_tenant = (u64::from(cpus.whole) * 10_000).saturating_add(amounts.shares);
-    tenant::decide(supply, options, (&amounts, of_tenant), taken, &mut reasons);
+    let serves_gpus = |device: &str| devices.get(device).is_some_and(Device::serves_gpus);
+    let parts = granted.iter().flat_map(|stage| stage.instances.iter().flatten());
+    let gpus = parts.filter(|part| serves_gpus(&part.device)).map(|part| u64::from(part.share)).sum();
+    tenant::decide(supply, options, (&amounts, of_tenant, gpus), serves_gpus, taken, &mut reasons);
 
     let mut stages = Vec::with_capacity(plan.stages.len());
     let mut rows = Vec::new();
-    let parts = cpus.stages.into_iter().zip(memory.stages).zip(custom.stages).zip(devices);
+    let parts = cpus.stages.into_iter().zip(memory.stages).zip(custom.stages).zip(granted);
     for (stage, (((cpus, memory), custom), devices)) in plan.stages.iter().zip(parts) {
         rows.extend(cpus.rows);
         rows.extend(memory.rows);

@@ -144,7 +144,12 @@ fn a_host_gives_away_no_more_than_its_settings_say() {
 }
 
 fn tenants() -> Supply {
-    let blue = TenantCeiling { cpus: Some(15_000), memory: Some(2 << 30), resources: licence(10_000) };
+    let blue = TenantCeiling {
+        cpus: Some(15_000),
+        memory: Some(2 << 30),
+        resources: licence(10_000),
+        ..TenantCeiling::default()
+    };
     let tenants = [("blue", blue), ("green", TenantCeiling::default())];
     Supply {
         custom: licence(90_000),

@@ -9,7 +9,8 @@ use sage_text::short_size;
 pub(super) fn decide(
     supply: &Supply,
     options: &Options,
-    (amounts, cpus): (&Amounts, u64),
+    (amounts, cpus, gpus): (&Amounts, u64, u64),
+    serves_gpus: impl Fn(&str) -> bool,
     taken: &Holdings,
     reasons: &mut Vec<Reason>,
 ) {
@@ -41,6 +42,11 @@ pub(super) fn decide(
         };
     count("CPUs", cpus, ceiling.cpus, &Claim::cpus_of_tenant, ten_thousandths);
     count("memory", amounts.memory_at_most, ceiling.memory, &|claim| claim.amounts.memory_at_most, short_size);
+    let shares = |claim: &Claim| {
+        let devices = claim.devices.iter().filter(|device| serves_gpus(&device.device));
+        devices.map(|device| u64::from(device.share)).fold(0, u64::saturating_add)
+    };
+    count("GPUs", gpus, ceiling.num_gpus, &shares, ten_thousandths);
     for (name, most) in &ceiling.resources {
         let wanted = amounts.custom.get(name).copied().unwrap_or(0);
         let of = |claim: &Claim| claim.amounts.custom.get(name).copied().unwrap_or(0);

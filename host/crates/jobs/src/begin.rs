@@ -101,6 +101,9 @@ mod tests {
             drain_timeout: Duration::from_secs(30),
             socket: "/s".into(),
             folders: Vec::new(),
+            connect: Vec::new(),
+            models: None,
+            hard_limits: false,
         };
         write_json(&folder.order(), &order(1)).unwrap();
         let (lock, begun) = begin(&folder, "0").unwrap();

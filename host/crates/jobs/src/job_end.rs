@@ -39,6 +39,8 @@ pub enum JobOutcome {
     Refused,
     /// The machine could give what it asks for, and other runs hold it. No data flowed; a later attempt may succeed.
     NoRoom,
+    /// The ceiling of its tenant could give what it asks for, and other jobs of the tenant hold it. No data flowed.
+    TenantFull,
     /// The pipeline file or a component is not valid. No data flowed.
     Invalid,
 }

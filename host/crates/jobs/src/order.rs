@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,15 @@ pub struct JobOrder {
     /// Folders besides `data` that the job may use. Without meaning for a job of the owner, which may use any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<OrderFolder>,
+    /// Addresses to which components of a tenant's job may connect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connect: Vec<SocketAddr>,
+    /// Models of the host that a tenant's job may list. `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// Whether the kernel must hold the job to its CPU and memory.
+    #[serde(default)]
+    pub hard_limits: bool,
 }
 
 /// A folder that a tenant's job may use.

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::{ComponentUse, Diagnostic, Diagnostics, OnError, Parsed, SinkKind, SourceKind, Spanned, resolve};
+use crate::config::{
+    ComponentUse, Diagnostic, Diagnostics, OnError, Parsed, Pipeline, SinkKind, SourceKind, Spanned, resolve,
+};
 use crate::escape_pattern;
 
 /// The folders to which the paths of a pipeline lead when a server runs it, and the folders that it may use.
@@ -21,6 +24,10 @@ pub struct PathRules {
     pub data: PathBuf,
     /// The other folders that the pipeline may use. `None` for the owner of the server, who may name any path.
     pub granted: Option<Vec<GrantedFolder>>,
+    /// The addresses to which the components of a tenant's pipeline may connect.
+    pub connect: Vec<SocketAddr>,
+    /// The models of the host that a tenant's pipeline may list. `None`: all.
+    pub models: Option<Vec<String>>,
 }
 
 /// A folder of the machine that a tenant may use, with all folders in it.
@@ -75,6 +82,9 @@ impl PathRules {
                 Some(SinkKind::Stdout(_) | SinkKind::Discard | SinkKind::Provided(_)) | None => {}
             }
         }
+        if self.granted.is_some() {
+            self.grants(pipeline, errors);
+        }
         for model in &mut pipeline.models {
             let written = model.spec.path.to_string_lossy().into_owned();
             let mut path = Spanned { value: written, span: model.path_span };
@@ -82,6 +92,28 @@ impl PathRules {
             model.spec.path = path.value.into();
         }
         errors.sort();
+    }
+
+    /// Adds an error for each address and each model of the host that a tenant was not granted.
+    fn grants(&self, pipeline: &Pipeline, errors: &mut Diagnostics) {
+        for component in pipeline.components() {
+            for address in &component.capabilities.connect {
+                // The validation reports what is no address.
+                let Ok(asked) = address.value.parse::<SocketAddr>() else { continue };
+                if !self.connect.contains(&asked) {
+                    let message = format!("the tenant may not connect to {asked}");
+                    errors.push(Diagnostic::new(message).on(address).hint("addresses are granted in host.toml"));
+                }
+            }
+            let Some(granted) = &self.models else { continue };
+            for model in &component.models {
+                let own = pipeline.models.iter().any(|own| own.spec.name == model.value);
+                if !own && !granted.contains(&model.value) {
+                    let message = format!("the tenant may not use the host's model \"{}\"", model.value);
+                    errors.push(Diagnostic::new(message).on(model).hint("models are granted in host.toml"));
+                }
+            }
+        }
     }
 
     fn component(&self, place: &str, component: &mut ComponentUse, errors: &mut Diagnostics) {
@@ -211,8 +243,10 @@ mod tests {
         let granted = granted.map(|folders| {
             folders.iter().map(|(path, write)| GrantedFolder { path: path.into(), write: *write }).collect()
         });
+        let (connect, models) = (vec!["10.0.0.5:1".parse().unwrap()], Some(vec!["magika".to_owned()]));
         let files = [("parse.wasm".to_owned(), "/components/ab".into()), ("m.onnx".to_owned(), "/models/cd".into())];
-        PathRules { files: files.into(), data: "/state/data/[blue]".into(), granted }.apply(&mut parsed);
+        PathRules { files: files.into(), data: "/state/data/[blue]".into(), granted, connect, models }
+            .apply(&mut parsed);
         let errors = parsed.diagnostics.iter();
         let errors = errors.map(|error| {
             let place = error.labels.first().and_then(|label| text.get(label.span.start..label.span.end));
@@ -311,6 +345,30 @@ path = "m.onnx"
             assert_eq!(parsed.pipeline.components().next().unwrap().path.value, "/components/ab");
             assert_eq!(parsed.pipeline.models[0].spec.path, Path::new("/models/cd"));
         }
+    }
+
+    #[test]
+    fn addresses_and_models_of_the_host_are_those_that_a_tenant_was_granted() {
+        let text = r#"
+[[source]]
+name = "in"
+generate = {}
+[[sink]]
+name = "out"
+input = "in"
+component = "parse.wasm"
+capabilities = { connect = ["10.0.0.5:1", "10.0.0.5:2"] }
+models = ["magika", "other", "m"]
+[model.m]
+path = "m.onnx"
+"#;
+        let (_, errors) = applied(text, Some(&[]));
+        let expected = [
+            "the tenant may not connect to 10.0.0.5:2 @ \"10.0.0.5:2\"",
+            "the tenant may not use the host's model \"other\" @ \"other\"",
+        ];
+        assert_eq!(errors, expected);
+        assert_eq!(applied(text, None).1, Vec::<String>::new());
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //! | `queue` | whose turn it is |
 //! | `store` | the state folder |
 //! | `process` | processes of jobs: start, death, questions |
+//! | `access` | who may do what: roles, tokens, sessions, rates |
 //! | `server` | the one thread that owns all jobs |
 //! | `api` | HTTP |
 
+pub mod access;
 pub mod api;
 pub mod process;
 pub mod queue;

@@ -33,7 +33,7 @@ impl Serving {
         )?;
         let begun = Instant::now();
         let mut child = Command::new(place.program()?)
-            .args(["serve", "--output", "json", "--log-level", "error", "--stop-jobs", "drain"])
+            .args(["serve", "--listen", "off", "--output", "json", "--log-level", "error", "--stop-jobs", "drain"])
             .args([Path::new("--state"), &folder.join("state"), Path::new("--socket"), &socket])
             .args([Path::new("--host"), &host])
             .stdout(Stdio::piped())

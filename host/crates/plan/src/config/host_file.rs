@@ -278,6 +278,7 @@ mod tests {
             cpus: Some(12_500),
             memory: Some(4 << 30),
             resources: BTreeMap::from([("licence".to_owned(), 20_000)]),
+            ..TenantCeiling::default()
         };
         let tenants = [("blue", blue), ("green", TenantCeiling::default())];
         assert_eq!(settings.tenants, tenants.map(|(name, ceiling)| (name.parse().unwrap(), ceiling)).into());

@@ -231,6 +231,6 @@ pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};
 pub use suggest::closest;
 pub(crate) use suggest::hint;
-pub use tenant::{TenantCeiling, TenantName, TenantNameError};
+pub use tenant::{TenantCeiling, TenantFolder, TenantName, TenantNameError};
 pub use text_format::{EventTime, Header, TextFormat};
 pub use units::{UnitError, format_duration, format_number, parse_duration, parse_size, ten_thousandths};

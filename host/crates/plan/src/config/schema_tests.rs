@@ -137,6 +137,7 @@ fn the_schema_of_host_files_and_their_reader_know_the_same_keys() {
         ("the host file", ""),
         ("[reserve]", "reserve"),
         ("[tenant.x]", "tenant"),
+        ("a folder of [tenant.x]", "tenant_folder"),
         ("[model.x]", "model"),
         ("[[device]]", "device"),
     ];

@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Name of the tenant that a pipeline runs for: letters, digits, `_` and `-`, because it becomes the name of a
 /// control group and appears in messages.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct TenantName(String);
 
 /// Ceiling for all pipelines of one tenant together, on the whole machine. `None` sets no bound for the tenant.
@@ -18,6 +22,43 @@ pub struct TenantCeiling {
     pub memory: Option<u64>,
     /// Custom resources by name, in 1/10,000.
     pub resources: BTreeMap<String, u64>,
+    /// Shares of devices that serve `num_gpus`, in 1/10,000.
+    pub num_gpus: Option<u64>,
+    /// Jobs of a server that run at a time.
+    pub jobs: Option<u64>,
+    /// Jobs of a server that wait at a time.
+    pub queued: Option<u64>,
+    /// Turns in a server's queue for each turn of a tenant with weight 1, which is the default.
+    pub weight: Option<u32>,
+    /// Folders, besides its own, that a tenant's jobs on a server may use.
+    pub folders: Vec<TenantFolder>,
+    /// Addresses to which a tenant's components on a server may connect.
+    pub connect: Vec<SocketAddr>,
+    /// Models of the host that a tenant's jobs on a server may list. `None`: all.
+    pub models: Option<Vec<String>>,
+    /// Bytes of components and models that a server keeps for the tenant.
+    pub component_bytes: Option<u64>,
+    /// Requests per second to a server; twice as many at once.
+    pub requests_per_second: Option<u32>,
+    /// Whether a tenant's jobs on a server may run their instances as threads of one process.
+    pub may_use_threads: bool,
+}
+
+/// A folder of the machine that a tenant may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantFolder {
+    /// The folder, with an absolute path.
+    pub path: PathBuf,
+    /// Whether the tenant may write there.
+    pub write: bool,
+}
+
+impl TenantCeiling {
+    /// Whether the kernel must hold the tenant to a bound of CPU or memory.
+    #[must_use]
+    pub fn needs_hard_limits(&self) -> bool {
+        self.cpus.is_some() || self.memory.is_some()
+    }
 }
 
 /// The error for a word that is no tenant name.
@@ -60,6 +101,20 @@ impl FromStr for TenantName {
             return Ok(Self(written.to_owned()));
         }
         Err(TenantNameError { written: written.to_owned() })
+    }
+}
+
+impl From<TenantName> for String {
+    fn from(name: TenantName) -> Self {
+        name.0
+    }
+}
+
+impl TryFrom<String> for TenantName {
+    type Error = TenantNameError;
+
+    fn try_from(written: String) -> Result<Self, Self::Error> {
+        written.parse()
     }
 }
 

@@ -24,12 +24,14 @@ mod descriptors;
 mod error;
 mod fence;
 mod filter;
+mod job_fence;
 mod missing;
 mod rlimits;
 mod steps;
 
 pub use error::LockdownError;
 pub use filter::forbid_new_code;
+pub use job_fence::{JobFence, Reach};
 pub use missing::Missing;
 pub use rlimits::ProcessLimits;
 pub use steps::{Fenced, Lockdown, LockdownReport, Purpose};

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 /// Most connections at a time. The oldest is closed for a new one, so silent ones cannot keep others out.
 pub(super) const CONNECTIONS: usize = 512;
+/// Most connections of one peer over TCP. Its oldest is closed for a new one.
+pub(super) const OF_PEER: usize = 32;
 /// Longest time to receive the head of a request, and longest idle time of a connection.
 pub(super) const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Most headers of a request, and most bytes of its head.

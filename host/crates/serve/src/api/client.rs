@@ -7,25 +7,52 @@ use axum::body::{Body, HttpBody as _};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use sage_plan::config::TenantName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::problem::Problem;
+use super::server_url::ServerUrl;
 
 /// Longest wait for an answer to begin. A dry run compiles components.
 const ANSWER: Duration = Duration::from_secs(150);
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Tries after the server said that requests come too fast.
+const TRIES: u32 = 5;
 /// Longest silence of a stream, which has heartbeats.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Most bytes of an answer that is not a stream.
 const LARGEST: usize = 64 << 20;
 
-/// A client of the API on a unix socket, for programs without an async runtime. Each request has a connection of its own.
+/// A client of the API, for programs without an async runtime. Each request has a connection of its own.
 pub struct Client {
-    socket: PathBuf,
+    server: ServerPlace,
+    token: Option<String>,
+    tenant: Option<TenantName>,
     runtime: Runtime,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerPlace {
+    /// A unix socket.
+    Socket(PathBuf),
+    /// TCP.
+    Url(ServerUrl),
+}
+
+impl fmt::Display for ServerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "{}", path.display()),
+            Self::Url(url) => write!(f, "{url}"),
+        }
+    }
 }
 
 /// What the server answered.
@@ -41,10 +68,10 @@ pub struct Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens there.
-    #[error("no server answers on {socket}: {source}", socket = socket.display())]
+    #[error("no server answers on {server}: {source}")]
     Connect {
-        /// The socket.
-        socket: PathBuf,
+        /// The server.
+        server: ServerPlace,
         /// The reason.
         source: io::Error,
     },
@@ -65,8 +92,28 @@ impl Client {
     /// # Errors
     /// The system has no descriptors for it.
     pub fn new(socket: &Path) -> io::Result<Self> {
+        Self::of(ServerPlace::Socket(socket.to_owned()))
+    }
+
+    /// A client of the server at this place.
+    ///
+    /// # Errors
+    /// The system has no descriptors for it.
+    pub fn of(server: ServerPlace) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        Ok(Self { socket: socket.to_owned(), runtime })
+        Ok(Self { server, token: None, tenant: None, runtime })
+    }
+
+    /// Says who asks.
+    #[must_use]
+    pub fn with_token(self, token: Option<String>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// Asks about the things of this tenant.
+    #[must_use]
+    pub fn of_tenant(self, tenant: Option<TenantName>) -> Self {
+        Self { tenant, ..self }
     }
 
     /// The value at a path.
@@ -113,12 +160,22 @@ impl Client {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Answer, ClientError> {
-        let mut all = Vec::new();
-        let status = self.runtime.block_on(self.exchange(method, path, headers, body, |piece| {
-            all.extend_from_slice(piece);
-            if all.len() > LARGEST { Err("it is too long".to_owned()) } else { Ok(()) }
-        }))?;
-        Ok(Answer { status, body: all })
+        let mut tries = TRIES;
+        loop {
+            let mut all = Vec::new();
+            let exchanged = self.runtime.block_on(self.exchange(method, path, headers, body.clone(), |piece| {
+                all.extend_from_slice(piece);
+                if all.len() > LARGEST { Err("it is too long".to_owned()) } else { Ok(()) }
+            }));
+            match exchanged {
+                // Nothing of the request was done.
+                Err(ClientError::Refused(problem)) if problem.code == "too-fast" && tries > 0 => {
+                    tries -= 1;
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+                exchanged => return exchanged.map(|status| Answer { status, body: all }),
+            }
+        }
     }
 
     /// Reads a stream of lines until its end, or until `each` returns `false`.
@@ -157,7 +214,14 @@ impl Client {
         let lost = |error: hyper::Error| ClientError::Connection(error.to_string());
         let method =
             Method::from_bytes(method.as_bytes()).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let host = match &self.server {
+            ServerPlace::Socket(_) => "localhost".to_owned(),
+            ServerPlace::Url(url) => url.authority(),
+        };
+        let mut request = Request::builder().method(method).uri(self.path(path)).header("host", host);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -176,6 +240,9 @@ impl Client {
                 each(&bytes).map_err(ClientError::Malformed)?;
             } else {
                 problem.extend_from_slice(&bytes);
+                if problem.len() > LARGEST {
+                    return Err(ClientError::Malformed("it is too long".to_owned()));
+                }
             }
         }
         if status.is_success() {
@@ -184,10 +251,30 @@ impl Client {
         Answer { status: status.as_u16(), body: problem }.successful().map(|answer| answer.status)
     }
 
+    /// The path of what is asked for, with the tenant.
+    fn path(&self, path: &str) -> String {
+        match (&self.tenant, path.strip_prefix("/v1/")) {
+            (Some(tenant), Some(rest)) => format!("/v1/tenants/{tenant}/{rest}"),
+            _ => path.to_owned(),
+        }
+    }
+
     async fn connect(&self) -> Result<SendRequest<Body>, ClientError> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ClientError::Connect { socket: self.socket.clone(), source })?;
+        let unreached = |source| ClientError::Connect { server: self.server.clone(), source };
+        match &self.server {
+            ServerPlace::Socket(path) => self.begin(UnixStream::connect(path).await.map_err(unreached)?).await,
+            ServerPlace::Url(url) => {
+                let connecting = timeout(CONNECT, TcpStream::connect((url.host.as_str(), url.port))).await;
+                let late = |_| unreached(io::ErrorKind::TimedOut.into());
+                self.begin(connecting.map_err(late)?.map_err(unreached)?).await
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<SendRequest<Body>, ClientError> {
         let lost = |error: hyper::Error| ClientError::Connection(error.to_string());
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(lost)?;
         // Its errors reach the request.
@@ -198,7 +285,7 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Client").field("server", &self.server).finish_non_exhaustive()
     }
 }
 

@@ -1,28 +1,95 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::bounds::{CONNECTIONS, HEAD_BYTES, HEAD_TIME, HEADERS, PARTING, REST};
-use super::principal::Principal;
+use super::bounds::{CONNECTIONS, HEAD_BYTES, HEAD_TIME, HEADERS, OF_PEER, PARTING, REST};
+use super::in_job::is_in_job;
+use crate::access::Peer;
+
+/// Where connections come from.
+pub(super) trait Source: Send + Sync + 'static {
+    /// A connection that was accepted.
+    type Accepted: Send + 'static;
+    /// The stream of a connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next connection.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Accepted, Peer)>> + Send;
+
+    /// The stream of a connection, for example after a handshake. `None`: the peer did not get so far.
+    fn open(&self, accepted: Self::Accepted) -> impl Future<Output = Option<Self::Stream>> + Send;
+}
+
+/// The unix socket, for the owner of the server.
+#[derive(Debug)]
+pub(super) struct OwnersSocket {
+    pub(super) listener: UnixListener,
+    /// The folder of jobs, whose names are those of their control groups.
+    pub(super) jobs: PathBuf,
+}
+
+impl Source for OwnersSocket {
+    type Accepted = UnixStream;
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = self.listener.accept().await?;
+        // A peer without credentials is nobody.
+        let credentials = stream.peer_cred().ok();
+        let user = credentials.map_or(u32::MAX, |peer| peer.uid());
+        let in_job = credentials.and_then(|peer| peer.pid()).is_some_and(|process| is_in_job(process, &self.jobs));
+        Ok((stream, Peer::Unix { user, in_job }))
+    }
+
+    async fn open(&self, accepted: UnixStream) -> Option<UnixStream> {
+        Some(accepted)
+    }
+}
+
+impl Source for TcpListener {
+    type Accepted = TcpStream;
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = Self::accept(self).await?;
+        Ok((stream, Peer::Tcp { address, tls: false }))
+    }
+
+    async fn open(&self, accepted: TcpStream) -> Option<TcpStream> {
+        Some(accepted)
+    }
+}
 
 /// Answers connections until `stopped` is true. Answers that are then in flight have a moment to be read.
-pub(super) async fn serve(listener: UnixListener, routes: Router, mut stopped: watch::Receiver<bool>) {
+pub(super) async fn serve(source: impl Source, routes: Router, mut stopped: watch::Receiver<bool>) {
+    let source = Arc::new(source);
     let mut connections = Connections { tasks: JoinSet::new(), order: VecDeque::new() };
     let mut warned = false;
-    while let Some(accepted) = unless(listener.accept(), stopped.wait_for(|stopped| *stopped)).await {
+    while let Some(accepted) = unless(source.accept(), stopped.wait_for(|stopped| *stopped)).await {
         match accepted {
-            Ok((stream, _)) => {
-                connections.admit(answer(stream, routes.clone(), stopped.clone()));
+            Ok((stream, peer)) => {
+                let (source, routes, stopped) = (Arc::clone(&source), routes.clone(), stopped.clone());
+                let connection = async move {
+                    if let Ok(Some(stream)) = timeout(HEAD_TIME, source.open(stream)).await {
+                        answer(stream, peer, routes, stopped).await;
+                    }
+                };
+                connections.admit(connection, peer.network());
                 warned = false;
             }
             Err(error) => {
@@ -31,43 +98,51 @@ pub(super) async fn serve(listener: UnixListener, routes: Router, mut stopped: w
                 if !std::mem::replace(&mut warned, true) {
                     tracing::warn!(%error, "cannot accept a connection; retrying until it succeeds");
                 }
-                connections.close_oldest();
+                connections.close_oldest(None);
                 sleep(REST).await;
             }
         }
     }
-    drop(listener);
+    drop(source);
     let _ = timeout(PARTING, async { while connections.tasks.join_next().await.is_some() {} }).await;
 }
 
 /// The open connections, the oldest first.
 struct Connections {
     tasks: JoinSet<()>,
-    order: VecDeque<AbortHandle>,
+    order: VecDeque<(AbortHandle, Option<IpAddr>)>,
 }
 
 impl Connections {
-    fn admit(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+    fn admit(&mut self, connection: impl Future<Output = ()> + Send + 'static, network: Option<IpAddr>) {
         while self.tasks.try_join_next().is_some() {}
-        self.order.retain(|connection| !connection.is_finished());
-        if self.order.len() >= CONNECTIONS {
-            self.close_oldest();
+        self.order.retain(|(connection, _)| !connection.is_finished());
+        let own = self.order.iter().filter(|(_, other)| network.is_some() && *other == network).count();
+        if own >= OF_PEER {
+            self.close_oldest(network);
+        } else if self.order.len() >= CONNECTIONS {
+            self.close_oldest(None);
         }
-        self.order.push_back(self.tasks.spawn(connection));
+        self.order.push_back((self.tasks.spawn(connection), network));
     }
 
-    fn close_oldest(&mut self) {
-        if let Some(oldest) = self.order.pop_front() {
+    /// Closes the oldest connection of a peer, or of all.
+    fn close_oldest(&mut self, network: Option<IpAddr>) {
+        let oldest = self.order.iter().position(|(_, of)| network.is_none() || *of == network);
+        if let Some((oldest, _)) = oldest.and_then(|oldest| self.order.remove(oldest)) {
             oldest.abort();
         }
     }
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: UnixStream, routes: Router, mut stopped: watch::Receiver<bool>) {
-    // A peer without credentials is nobody.
-    let user = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
-    let routes = routes.layer(Extension(Principal { user }));
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let routes = routes.layer(Extension(peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)

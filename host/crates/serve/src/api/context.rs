@@ -8,8 +8,9 @@ use tokio::time::timeout;
 
 use super::bounds::{ANSWER_TIME, BODY_BYTES, BODY_TIME, FOLLOWERS, UPLOADS};
 use super::problem::Problem;
+use crate::access::{Rate, Rates, Sessions, TokenStore};
 use crate::server::{EventFeed, Mailbox, Server, Settings};
-use crate::store::FileStore;
+use crate::store::{AuditLog, FileStore};
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -18,9 +19,19 @@ pub(super) struct Context {
     pub(super) feed: EventFeed,
     pub(super) files: FileStore,
     pub(super) settings: Arc<Settings>,
+    pub(super) access: Arc<Access>,
     pub(super) uploads: Arc<Semaphore>,
     pub(super) followers: Arc<Semaphore>,
     pub(super) dry_runs: Arc<Semaphore>,
+}
+
+/// Who may ask, and how often.
+#[derive(Debug)]
+pub(super) struct Access {
+    pub(super) tokens: TokenStore,
+    pub(super) audit: AuditLog,
+    pub(super) sessions: Sessions,
+    pub(super) rates: Rates,
 }
 
 impl Context {
@@ -29,6 +40,14 @@ impl Context {
             mailbox,
             feed: server.feed(),
             files: server.files(),
+            access: Arc::new(Access {
+                tokens: server.tokens(),
+                audit: server.audit(),
+                sessions: Sessions::default(),
+                rates: Rates::new(settings.tenants.iter().map(|(tenant, ceiling)| {
+                    (tenant.clone(), ceiling.requests_per_second.map_or(Rates::OF_TENANT, Rate::of))
+                })),
+            }),
             settings: Arc::new(settings),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             followers: Arc::new(Semaphore::new(FOLLOWERS)),

@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sage_jobs::{JobCheck, JobFolder, JobOrder, VERSION, read_json, write_json};
@@ -7,7 +6,7 @@ use super::context::{Context, permit};
 use super::objected::objected;
 use super::problem::Problem;
 use crate::process::{last_words, start_check};
-use crate::server::{Denied, Submission};
+use crate::server::{Denied, Settings, Submission};
 use crate::state::Timeouts;
 use crate::store::{FileStore, JobId, StoreError};
 
@@ -38,15 +37,15 @@ impl Drop for Temporary {
 }
 
 fn check(context: &Context, submission: &Submission) -> Result<JobCheck, Problem> {
-    let missing: Vec<_> =
-        submission.files.values().filter(|digest| context.files.find(digest).is_none()).copied().collect();
+    let files = context.files.of(submission.tenant.as_ref());
+    let missing: Vec<_> = submission.files.values().filter(|digest| files.find(digest).is_none()).copied().collect();
     if !missing.is_empty() {
         return Err(Denied::FilesMissing { digests: missing }.into());
     }
     let unnamed = |source| StoreError::Io { action: "read", path: "/dev/urandom".into(), source };
     let id = JobId::random().map_err(unnamed)?;
     let folder = Temporary(JobFolder::new(context.files.incoming().join(id.to_string())));
-    fill(&folder.0, &context.files, id, submission, context.settings.host_file.as_deref())?;
+    fill(&folder.0, &files, id, submission, &context.settings)?;
     let folder = &folder.0;
     let broke = |why: String| {
         Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "check-broke", format!("the check broke: {why}"))
@@ -73,26 +72,30 @@ fn fill(
     files: &FileStore,
     id: JobId,
     submission: &Submission,
-    host_file: Option<&Path>,
+    settings: &Settings,
 ) -> Result<(), Problem> {
     let came_with = files.lay_out(folder, 1, &submission.pipeline, &submission.files)?;
     let order = JobOrder {
         version: VERSION,
         id: id.to_string(),
         name: submission.pipeline_name.clone(),
-        tenant: submission.tenant.clone(),
+        tenant: submission.tenant.clone().map(String::from),
         revision: 1,
         attempt: 0,
         pipeline: folder.revision(1).join("pipeline.toml"),
         shown_as: submission.shown_as.clone(),
         files: came_with,
         data: submission.data.clone(),
-        host_file: host_file.map(Path::to_owned),
+        host_file: settings.host_file.clone(),
         isolation: submission.isolation,
         drain_timeout: Duration::from_millis(submission.drain_timeout),
         socket: folder.path().join("socket"),
         folders: Vec::new(),
+        connect: Vec::new(),
+        models: None,
+        hard_limits: false,
     };
+    let order = settings.granted(order, submission.tenant.as_ref());
     write_json(&folder.order(), &order).map_err(StoreError::from)?;
     Ok(())
 }

@@ -1,7 +1,9 @@
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -10,21 +12,37 @@ use super::bounds::UPLOAD_TIME;
 use super::context::{Context, permit, piece};
 use super::job_routes::json_response;
 use super::problem::Problem;
-use crate::store::{Digest, StoreError, Upload};
+use crate::access::Scope;
+use crate::server::Denied;
+use crate::store::{Digest, FileStore, StoreError, Upload};
+
+/// A path with a digest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    digest: String,
+}
 
 fn digest_in(path: &str) -> Result<Digest, Problem> {
     path.parse().map_err(|error: String| Problem::bad("bad-digest", error))
 }
 
 /// A file's facts, for `GET` and `HEAD`.
-pub(super) async fn head(State(context): State<Context>, Path(digest): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn head(
+    State(context): State<Context>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { digest }): Path<Named>,
+) -> Result<Response, Problem> {
     let digest = digest_in(&digest)?;
     let absent = || Problem::new(StatusCode::NOT_FOUND, "no-such-component", format!("{digest} is not here"));
-    Ok(json_response(StatusCode::OK, &context.files.find(&digest).ok_or_else(absent)?))
+    Ok(json_response(StatusCode::OK, &context.files.of(scope.tenant.as_ref()).find(&digest).ok_or_else(absent)?))
 }
 
-pub(super) async fn list(State(context): State<Context>) -> Result<Response, Problem> {
-    let files = tokio::task::spawn_blocking(move || context.files.list()).await;
+pub(super) async fn list(
+    State(context): State<Context>,
+    Extension(scope): Extension<Scope>,
+) -> Result<Response, Problem> {
+    let files = context.files.of(scope.tenant.as_ref());
+    let files = tokio::task::spawn_blocking(move || files.list()).await;
     let files =
         files.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broke", error.to_string()))??;
     Ok(json_response(StatusCode::OK, &json!({ "components": files })))
@@ -33,12 +51,14 @@ pub(super) async fn list(State(context): State<Context>) -> Result<Response, Pro
 /// Takes a file whose bytes must have the digest in the path. The bytes of a file that is here are not read.
 pub(super) async fn upload(
     State(context): State<Context>,
-    Path(digest): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { digest }): Path<Named>,
     headers: HeaderMap,
     mut body: Body,
 ) -> Result<Response, Problem> {
     let digest = digest_in(&digest)?;
-    if let Some(file) = context.files.find(&digest) {
+    let files = context.files.of(scope.tenant.as_ref());
+    if let Some(file) = files.find(&digest) {
         return Ok(json_response(StatusCode::OK, &file));
     }
     context.ask(|server| server.writable()).await??;
@@ -48,7 +68,8 @@ pub(super) async fn upload(
         return Err(StoreError::TooLarge { limit: most }.into());
     }
     let _permit = permit(&context.uploads, "uploads")?;
-    let upload = context.files.receive(digest, most)?;
+    let most = room(&context, &scope, files.clone(), most, announced).await?;
+    let upload = files.receive(digest, most)?;
     // The thread that writes sets the pace.
     let (pieces, received) = mpsc::channel(8);
     let writing = tokio::task::spawn_blocking(move || write(upload, received));
@@ -77,6 +98,31 @@ pub(super) async fn upload(
     }
     let size = written?;
     Ok(json_response(StatusCode::CREATED, &json!({ "digest": digest, "size": size, "used_by": 0 })))
+}
+
+/// The largest file that a tenant may add, whose files are bounded together.
+async fn room(
+    context: &Context,
+    scope: &Scope,
+    files: FileStore,
+    most: u64,
+    announced: Option<u64>,
+) -> Result<u64, Problem> {
+    let limit = context.settings.ceiling(scope.tenant.as_ref()).and_then(|ceiling| ceiling.component_bytes);
+    let (Some(tenant), Some(limit)) = (&scope.tenant, limit) else { return Ok(most) };
+    let listed = tokio::task::spawn_blocking(move || files.list()).await.map_err(broke)??;
+    let used: u64 = listed.iter().map(|file| file.size).fold(0, u64::saturating_add);
+    let left = limit.saturating_sub(used);
+    let requested = announced.unwrap_or(1);
+    if requested > left {
+        let tenant = tenant.to_string();
+        return Err(Denied::Quota { tenant, resource: "component_bytes", requested, used, limit }.into());
+    }
+    Ok(most.min(left))
+}
+
+fn broke(error: tokio::task::JoinError) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broke", error.to_string())
 }
 
 /// Writes pieces until `None`. An upload whose connection ends before that leaves nothing.

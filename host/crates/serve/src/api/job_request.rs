@@ -2,11 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sage_jobs::JobIsolation;
-use sage_plan::config::{Pipeline, parse};
+use sage_plan::config::{Pipeline, TenantCeiling, TenantName, parse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::principal::Principal;
 use super::problem::Problem;
 use crate::server::{Denied, Submission};
 use crate::state::{RestartOn, RestartPolicy, Timeouts};
@@ -53,8 +52,15 @@ impl JobRequest {
     ///
     /// # Errors
     /// A problem with its place in the pipeline file, where it has one.
-    pub(super) fn checked(self, who: Principal, key: Option<IdempotencyKey>) -> Result<Submission, Problem> {
-        let data = match self.path.parent() {
+    ///
+    /// `data` is the folder to which relative paths of data lead, for a job of a tenant.
+    pub(super) fn checked(
+        self,
+        data: Option<PathBuf>,
+        (tenant, ceiling): (Option<TenantName>, Option<&TenantCeiling>),
+        key: Option<IdempotencyKey>,
+    ) -> Result<Submission, Problem> {
+        let beside = match self.path.parent() {
             Some(folder) if self.path.is_absolute() && is_plain(&self.path) => folder.to_owned(),
             _ => {
                 let shown = self.path.display().to_string();
@@ -72,12 +78,13 @@ impl JobRequest {
             let detail = format!("labels are at most {LABELS}, with names of 63 and values of 255 bytes");
             return Err(Problem::unprocessable("bad-labels", detail));
         }
+        let isolation = isolation(self.isolation, ceiling)?;
         let parsed = parse(&self.path.display().to_string(), self.pipeline.as_bytes());
         if !parsed.diagnostics.is_empty() {
             let report: Value = serde_json::to_value(&parsed.diagnostics).unwrap_or_default();
             return Err(Problem::unprocessable("pipeline-invalid", parsed.diagnostics.count())
                 .with("exit_code", 2)
-                .with("error", json!({ "error": report_of(&parsed.diagnostics.count(), report) }))
+                .with("error", report_of(&parsed.diagnostics.count(), report))
                 .with("text", parsed.diagnostics.render(false)));
         }
         let named = came_with(&parsed.pipeline);
@@ -91,14 +98,14 @@ impl JobRequest {
         let stem = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let pipeline_name = parsed.pipeline.name.map(|name| name.value).or(stem).unwrap_or_default();
         Ok(Submission {
-            tenant: who.tenant(),
+            tenant,
             name: self.name,
             pipeline_name,
             pipeline: self.pipeline.into_bytes(),
             shown_as: Some(self.path),
-            data,
+            data: data.unwrap_or(beside),
             files: self.files,
-            isolation: self.isolation.unwrap_or(JobIsolation::Thread),
+            isolation,
             restart: RestartPolicy { on: self.restart },
             drain_timeout,
             labels: self.labels,
@@ -110,6 +117,19 @@ impl JobRequest {
     #[must_use]
     pub fn files_of(pipeline: &Pipeline) -> BTreeSet<String> {
         came_with(pipeline)
+    }
+}
+
+/// How the instances of a job are isolated. Those of a tenant are in processes, unless its ceiling allows threads.
+fn isolation(asked: Option<JobIsolation>, ceiling: Option<&TenantCeiling>) -> Result<JobIsolation, Problem> {
+    match (asked, ceiling) {
+        (Some(JobIsolation::Thread), Some(ceiling)) if !ceiling.may_use_threads => {
+            let detail = "isolation is thread, jobs of this tenant run in processes of their own";
+            Err(Problem::unprocessable("isolation-too-weak", detail).hint("leave it out, or ask for process"))
+        }
+        (Some(asked), _) => Ok(asked),
+        (None, Some(ceiling)) if !ceiling.may_use_threads => Ok(JobIsolation::Process),
+        (None, _) => Ok(JobIsolation::Thread),
     }
 }
 

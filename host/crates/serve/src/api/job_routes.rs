@@ -1,3 +1,7 @@
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -11,13 +15,13 @@ use super::bounds::{JOB_TIME, LONGEST_PAGE, PAGE};
 use super::context::{Context, json, whole};
 use super::dry_run::dry_run;
 use super::job_request::JobRequest;
-use super::principal::Principal;
 use super::problem::Problem;
 use super::query::Query;
+use crate::access::Scope;
 use crate::process::{ControlError, ask};
 use crate::server::{JobDetail, JobFilter};
 use crate::state::{StopMode, Timeouts};
-use crate::store::{Digest, IdempotencyKey, JobId, JobName};
+use crate::store::{Digest, IdempotencyKey, JobId, JobName, StoreError};
 
 /// Longest Idempotency-Key.
 const LONGEST_KEY: usize = 255;
@@ -34,9 +38,24 @@ pub(super) fn name_in(path: &str) -> Result<JobName, Problem> {
     path.parse().map_err(|error: String| Problem::bad("bad-name", error))
 }
 
+/// A path with the name of a job.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    pub(super) name: String,
+}
+
+/// The folder to which relative paths of a tenant's data lead. `None`: the owner names one.
+fn data_of(context: &Context, scope: &Scope) -> Result<Option<PathBuf>, Problem> {
+    let Some(tenant) = &scope.tenant else { return Ok(None) };
+    let folder = context.settings.state.join("data").join(tenant.as_str());
+    let failed = |source| StoreError::Io { action: "make", path: folder.clone(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+    Ok(Some(folder))
+}
+
 pub(super) async fn submit(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
+    Extension(scope): Extension<Scope>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -44,7 +63,10 @@ pub(super) async fn submit(
     let key = idempotency_key(&headers, &body)?;
     let request: JobRequest = json(&body)?;
     let is_dry_run = request.dry_run;
-    let submission = request.checked(who, key)?;
+    let submission = {
+        let ceiling = context.settings.ceiling(scope.tenant.as_ref());
+        request.checked(data_of(&context, &scope)?, (scope.tenant.clone(), ceiling), key)?
+    };
     if is_dry_run {
         return dry_run(&context, submission).await.map(|check| json_response(StatusCode::OK, &check));
     }
@@ -63,7 +85,7 @@ fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<Idempotenc
 
 pub(super) async fn list(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
+    Extension(scope): Extension<Scope>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::parse(query.as_deref(), &["state", "cursor", "limit"])?;
@@ -73,7 +95,7 @@ pub(super) async fn list(
     }
     let after = query.text("cursor").map(cursor).transpose()?;
     let filter = JobFilter { state: query.text("state").map(str::to_owned), after, limit };
-    let page = context.ask(move |server| server.list(&who.tenant(), &filter)).await?;
+    let page = context.ask(move |server| server.list(scope.tenant.as_ref(), &filter)).await?;
     Ok(json_response(StatusCode::OK, &page))
 }
 
@@ -84,17 +106,18 @@ fn cursor(text: &str) -> Result<(u64, JobId), Problem> {
 }
 
 /// The job that a path names.
-pub(super) async fn job(context: &Context, who: Principal, name: &str) -> Result<JobId, Problem> {
+pub(super) async fn job(context: &Context, scope: &Scope, name: &str) -> Result<JobId, Problem> {
     let name = name_in(name)?;
-    Ok(context.ask(move |server| server.find(&who.tenant(), &name)).await??)
+    let tenant = scope.tenant.clone();
+    Ok(context.ask(move |server| server.find(&tenant, &name)).await??)
 }
 
 pub(super) async fn detail(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     detail_of(&context, id, StatusCode::OK).await
 }
 
@@ -105,10 +128,10 @@ async fn detail_of(context: &Context, id: JobId, status: StatusCode) -> Result<R
 
 pub(super) async fn delete(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     context.ask(move |server| server.delete(id)).await??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -125,8 +148,8 @@ struct Stop {
 
 pub(super) async fn stop(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
     body: Body,
 ) -> Result<Response, Problem> {
     let Stop { mode, timeout } = json(&whole(body).await?)?;
@@ -134,46 +157,46 @@ pub(super) async fn stop(
         let detail = format!("timeout is {timeout} ms, at most {} are allowed", Timeouts::LONGEST_DRAIN);
         return Err(Problem::unprocessable("bad-timeout", detail));
     }
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     context.ask(move |server| server.stop(id, mode.unwrap_or(StopMode::Drain), timeout)).await?;
     detail_of(&context, id, StatusCode::ACCEPTED).await
 }
 
 pub(super) async fn start(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     context.ask(move |server| server.start(id)).await??;
     detail_of(&context, id, StatusCode::ACCEPTED).await
 }
 
 pub(super) async fn restart(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     context.ask(move |server| server.restart(id)).await??;
     detail_of(&context, id, StatusCode::ACCEPTED).await
 }
 
 pub(super) async fn status(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     Ok(json_response(StatusCode::OK, &ask_job(&context, id, ControlRequest::Status).await?))
 }
 
 pub(super) async fn explain(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     match ask_job(&context, id, ControlRequest::Explain).await {
         Ok(report) => Ok(json_response(StatusCode::OK, &report)),
         // Without a process, the report of the check says what it would get.
@@ -188,10 +211,10 @@ pub(super) async fn explain(
 
 pub(super) async fn metrics(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     let text = ask_job(&context, id, ControlRequest::Metrics).await?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text.as_str().unwrap_or_default().to_owned()).into_response())

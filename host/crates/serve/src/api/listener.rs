@@ -1,5 +1,6 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ const LONGEST: usize = 107;
 const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Why the socket cannot be made.
+/// Why nothing can listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The path is too long for a socket.
@@ -32,6 +33,26 @@ pub enum ListenError {
     NotASocket {
         /// The path.
         path: PathBuf,
+    },
+    /// Another program has the port.
+    #[error("the port {} of {} is in use", address.port(), address.ip())]
+    Busy {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Others than this machine could connect, and read what is sent.
+    #[error("{address} can be reached from other machines, and the connection would not be encrypted")]
+    Open {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The operating system refused the address.
+    #[error("cannot listen on {address}: {source}")]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        source: io::Error,
     },
     /// The operating system refused.
     #[error("cannot listen on {path}: {source}", path = path.display())]

@@ -7,9 +7,12 @@
 //! Bounds: connections, bytes and time of heads and bodies, and followers are bounded, and nothing waits for a slow
 //! reader. A reader of a stream that falls behind what is kept gets a `gap`.
 //!
-//! Who may ask: on the unix socket, root and the user of the server, by the credentials that the kernel has for the peer
-//! ([`Principal`]).
+//! Who may ask: on the unix socket, root and the user of the server, by the credentials that the kernel has for the peer;
+//! over TCP, whoever has a token or the session that a token opened. `authorise` finds the
+//! [`Principal`](crate::access::Principal), and the table in `routes` says which role each route asks for.
 
+mod audit_routes;
+mod authorise;
 mod bounds;
 mod client;
 mod connections;
@@ -17,20 +20,27 @@ mod context;
 mod dry_run;
 mod files_routes;
 mod follow;
+mod in_job;
 mod job_request;
 mod job_routes;
 mod listener;
 mod objected;
-mod principal;
 mod problem;
 mod query;
 mod routes;
+mod server_url;
 mod serving;
+mod session_routes;
 mod stream_routes;
+mod tcp_listener;
+mod tenant_routes;
+mod token_routes;
 
-pub use client::{Answer, Client, ClientError};
+pub use client::{Answer, Client, ClientError, ServerPlace};
 pub use job_request::JobRequest;
 pub use listener::ListenError;
-pub use principal::Principal;
 pub use problem::Problem;
-pub use serving::ApiServer;
+pub use routes::{Route, route_list};
+pub use server_url::ServerUrl;
+pub use serving::{ApiServer, Listening};
+pub use token_routes::TokenRequest;

@@ -54,6 +54,10 @@ impl Problem {
     }
 }
 
+/// The stable word of a response that is a problem, for the audit log.
+#[derive(Debug, Clone)]
+pub(super) struct ProblemCode(pub(super) String);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -62,10 +66,14 @@ impl IntoResponse for Problem {
             body.extend(own);
         }
         let mut response = (status, body.to_string() + "\n").into_response();
+        response.extensions_mut().insert(ProblemCode(self.code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sage-host\""));
         }
         response
     }
@@ -86,6 +94,14 @@ impl From<Denied> for Problem {
             Denied::FileUnnamed { .. } => Self::unprocessable("file-unnamed", detail)
                 .hint("list each path of a component or model in `files`, with its digest"),
             Denied::KeyReused { .. } => Self::unprocessable("key-reused", detail).hint("use a new key"),
+            Denied::Quota { tenant, resource, requested, used, limit } => {
+                Self::new(StatusCode::FORBIDDEN, "quota", detail)
+                    .hint(format!("the limit is in [tenant.{tenant}] of host.toml"))
+                    .with("resource", resource)
+                    .with("requested", requested)
+                    .with("used", used)
+                    .with("limit", limit)
+            }
             Denied::ReadOnly { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "read-only", detail)
                 .hint("make room in the state folder; running jobs go on meanwhile"),
             Denied::Store(error) => error.into(),

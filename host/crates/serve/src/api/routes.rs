@@ -1,35 +1,105 @@
 use axum::Router;
-use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{MethodRouter, delete, get, post, put};
 use serde_json::json;
 
+use super::authorise::{Needs, authorise, guard};
 use super::context::Context;
-use super::principal::Principal;
 use super::problem::Problem;
-use super::{files_routes as files, job_routes as jobs, stream_routes as streams};
+use super::{
+    audit_routes as audit, files_routes as files, job_routes as jobs, session_routes as session,
+    stream_routes as streams, tenant_routes as tenants, token_routes as tokens,
+};
+use crate::access::Role;
 
-/// All routes.
+/// A route of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path below `/v1`.
+    pub path: &'static str,
+    /// The lowest role that may use it. `None`: everyone, also those who do not say who they are.
+    pub role: Option<Role>,
+    /// Whether it is about things of a tenant. Then it is at `/v1/tenants/{tenant}PATH` too.
+    pub of_tenant: bool,
+}
+
+impl Route {
+    /// The whole paths.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        let own = format!("/v1{}", self.path);
+        let of_tenant = self.of_tenant.then(|| format!("/v1/tenants/{{tenant}}{}", self.path));
+        std::iter::once(own).chain(of_tenant)
+    }
+}
+
+/// All routes, with the role that each asks for. A route that is not in this table does not exist.
+#[must_use]
+pub fn route_list() -> Vec<Route> {
+    table().into_iter().map(|(route, _)| route).collect()
+}
+
+type Entry = (Route, MethodRouter<Context>);
+
+fn table() -> Vec<Entry> {
+    let open = |method, path, handler| entry(method, path, None, false, handler);
+    let machine = |method, path, role, handler| entry(method, path, Some(role), false, handler);
+    let tenant = |method, path, role, handler| entry(method, path, Some(role), true, handler);
+    vec![
+        open("GET", "/healthz", get(async || "ok\n")),
+        open("POST", "/session", post(session::begin)),
+        open("DELETE", "/session", delete(session::end)),
+        machine("GET", "/session", Role::Metrics, get(session::show)),
+        machine("GET", "/tenants", Role::Read, get(tenants::list)),
+        machine("GET", "/tenants/{tenant}", Role::Read, get(tenants::show)),
+        machine("GET", "/audit", Role::Admin, get(audit::read)),
+        machine("GET", "/version", Role::Metrics, get(version)),
+        tenant("GET", "/jobs", Role::Read, get(jobs::list)),
+        tenant("POST", "/jobs", Role::Deploy, post(jobs::submit)),
+        tenant("GET", "/jobs/{name}", Role::Read, get(jobs::detail)),
+        tenant("DELETE", "/jobs/{name}", Role::Deploy, delete(jobs::delete)),
+        tenant("POST", "/jobs/{name}/stop", Role::Operate, post(jobs::stop)),
+        tenant("POST", "/jobs/{name}/start", Role::Operate, post(jobs::start)),
+        tenant("POST", "/jobs/{name}/restart", Role::Operate, post(jobs::restart)),
+        tenant("GET", "/jobs/{name}/status", Role::Read, get(jobs::status)),
+        tenant("GET", "/jobs/{name}/explain", Role::Read, get(jobs::explain)),
+        tenant("GET", "/jobs/{name}/metrics", Role::Metrics, get(jobs::metrics)),
+        tenant("GET", "/jobs/{name}/logs", Role::Read, get(streams::logs)),
+        tenant("GET", "/jobs/{name}/events", Role::Read, get(streams::events_of_job)),
+        tenant("GET", "/events", Role::Read, get(streams::events)),
+        tenant("GET", "/components", Role::Read, get(files::list)),
+        tenant("GET", "/components/{digest}", Role::Read, get(files::head)),
+        tenant("PUT", "/components/{digest}", Role::Deploy, put(files::upload)),
+        tenant("GET", "/tokens", Role::TenantAdmin, get(tokens::list)),
+        tenant("POST", "/tokens", Role::TenantAdmin, post(tokens::make)),
+        tenant("DELETE", "/tokens/{id}", Role::TenantAdmin, delete(tokens::remove)),
+    ]
+}
+
+fn entry(
+    method: &'static str,
+    path: &'static str,
+    role: Option<Role>,
+    of_tenant: bool,
+    handler: MethodRouter<Context>,
+) -> Entry {
+    (Route { method, path, role, of_tenant }, handler)
+}
+
+/// The router of the table. Each route asks for its role before its handler sees the request.
 pub(super) fn routes(context: Context) -> Router {
-    Router::new()
-        .route("/v1/version", get(version))
-        .route("/v1/jobs", get(jobs::list).post(jobs::submit))
-        .route("/v1/jobs/{name}", get(jobs::detail).delete(jobs::delete))
-        .route("/v1/jobs/{name}/stop", post(jobs::stop))
-        .route("/v1/jobs/{name}/start", post(jobs::start))
-        .route("/v1/jobs/{name}/restart", post(jobs::restart))
-        .route("/v1/jobs/{name}/status", get(jobs::status))
-        .route("/v1/jobs/{name}/explain", get(jobs::explain))
-        .route("/v1/jobs/{name}/metrics", get(jobs::metrics))
-        .route("/v1/jobs/{name}/logs", get(streams::logs))
-        .route("/v1/jobs/{name}/events", get(streams::events_of_job))
-        .route("/v1/events", get(streams::events))
-        .route("/v1/components", get(files::list))
-        .route("/v1/components/{digest}", get(files::head).put(files::upload))
-        .layer(from_fn(only_the_owner))
-        .route("/v1/healthz", get(async || "ok\n"))
+    let mut router = Router::new();
+    for (route, handler) in table() {
+        let needs = Needs { context: context.clone(), role: route.role };
+        let handler = handler.route_layer(from_fn_with_state(needs, authorise));
+        for path in route.paths() {
+            router = router.route(&path, handler.clone());
+        }
+    }
+    router
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "no-such-route", "there is no such route")
                 .hint("the routes are below /v1")
@@ -37,19 +107,8 @@ pub(super) fn routes(context: Context) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "the route does not take this method")
         })
+        .layer(from_fn_with_state(context.clone(), guard))
         .with_state(context)
-}
-
-/// Refuses everyone but the owner.
-async fn only_the_owner(request: Request, next: Next) -> Response {
-    let who = request.extensions().get::<Principal>().copied();
-    match who {
-        Some(who) if who.is_owner() => next.run(request).await,
-        _ => {
-            let detail = "only the user of the server and root may use this socket";
-            Problem::new(StatusCode::FORBIDDEN, "not-the-owner", detail).into_response()
-        }
-    }
 }
 
 async fn version() -> Response {

@@ -1,26 +1,40 @@
 use std::fmt;
 use std::fs::DirBuilder;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use super::bounds::PARTING;
-use super::connections::serve;
+use super::connections::{OwnersSocket, serve};
 use super::context::Context;
 use super::listener::{ListenError, fits, listen};
 use super::routes::routes;
+use super::tcp_listener::listen_tcp;
 use crate::server::{Mailbox, Server, Settings};
 
-/// Serves the API on a unix socket until it is dropped, which removes the socket.
+/// Serves the API on a unix socket, and over TCP, until it is dropped, which removes the socket.
 pub struct ApiServer {
     socket: PathBuf,
+    tcp: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     ended: Receiver<()>,
+}
+
+/// Where a server listens.
+#[derive(Debug)]
+pub struct Listening<'a> {
+    /// The unix socket.
+    pub socket: &'a Path,
+    /// The address for TCP, if any. Port 0 takes a free one.
+    pub tcp: Option<SocketAddr>,
+    /// Whether other machines may connect without encryption.
+    pub insecure: bool,
 }
 
 impl ApiServer {
@@ -38,8 +52,17 @@ impl ApiServer {
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub fn start(socket: &Path, server: &Server, mailbox: Mailbox, settings: Settings) -> Result<Self, ListenError> {
+    pub fn start(
+        listening: &Listening<'_>,
+        server: &Server,
+        mailbox: Mailbox,
+        settings: Settings,
+    ) -> Result<Self, ListenError> {
+        let socket = listening.socket;
         let failed = |source: io::Error| ListenError::Io { path: socket.to_owned(), source };
+        // The socket is made last: a server that cannot listen elsewhere leaves none.
+        let tcp = listening.tcp.map(|address| listen_tcp(address, listening.insecure)).transpose()?;
+        let address = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
         let listener = listen(socket)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -49,14 +72,27 @@ impl ApiServer {
             .enable_time()
             .build()
             .map_err(failed)?;
+        let jobs = server.state_folder().join("jobs");
         let routes = routes(Context::new(server, mailbox, settings));
         let (stop, stopped) = watch::channel(false);
         let (running, ended) = mpsc::channel::<()>();
         let work = move || {
             runtime.block_on(async move {
+                let over_tcp = tcp.map(|tcp| {
+                    let (routes, stopped) = (routes.clone(), stopped.clone());
+                    tokio::spawn(async move {
+                        match TcpListener::from_std(tcp) {
+                            Ok(tcp) => serve(tcp, routes, stopped).await,
+                            Err(error) => tracing::error!(%error, "the API is not served over TCP"),
+                        }
+                    })
+                });
                 match UnixListener::from_std(listener) {
-                    Ok(listener) => serve(listener, routes, stopped).await,
+                    Ok(listener) => serve(OwnersSocket { listener, jobs }, routes, stopped).await,
                     Err(error) => tracing::error!(%error, "the API is not served"),
+                }
+                if let Some(over_tcp) = over_tcp {
+                    let _ = over_tcp.await;
                 }
             });
             // Uploads and questions to jobs that are under way do not keep the server.
@@ -64,7 +100,13 @@ impl ApiServer {
             drop(running);
         };
         thread::Builder::new().name("api".to_owned()).spawn(work).map_err(failed)?;
-        Ok(Self { socket: socket.to_owned(), stop, ended })
+        Ok(Self { socket: socket.to_owned(), tcp: address, stop, ended })
+    }
+
+    /// The address for TCP, with the port that the system gave.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp
     }
 }
 

@@ -11,16 +11,16 @@ use tokio::time::{Instant, sleep};
 use super::bounds::{FOLLOW, HEARTBEAT};
 use super::context::{Context, permit};
 use super::follow::Form;
-use super::job_routes::job;
-use super::principal::Principal;
+use super::job_routes::{Named, job};
 use super::problem::Problem;
 use super::query::Query;
+use crate::access::Scope;
 use crate::store::{EventLog, JobEvent, JobId};
 
 pub(super) async fn logs(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::parse(query.as_deref(), &["since", "level", "operator", "follow", "format"])?;
@@ -30,7 +30,7 @@ pub(super) async fn logs(
     let operator = query.text("operator").map(str::to_owned);
     let follows = query.is_on("follow")?;
     let permit = permit(&context.followers, "readers of streams")?;
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     let folder = context.ask(move |server| server.folder(id).logs()).await?;
     let (sender, response) = form.response();
     let reader = LogReader::new(folder, since);
@@ -105,22 +105,43 @@ async fn kept_alive(sender: &Sender<Bytes>, form: Form, beat: &mut Instant) -> b
 
 pub(super) async fn events_of_job(
     State(context): State<Context>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let id = job(&context, who, &name).await?;
+    let id = job(&context, &scope, &name).await?;
     let path = context.ask(move |server| server.events_file(id)).await?;
     let known = tokio::task::spawn_blocking(move || EventLog::read(&path)).await.unwrap_or_default();
-    stream(context, query.as_deref(), Some(id), known)
+    stream(context, query.as_deref(), Of::Job(id), known)
 }
 
-pub(super) async fn events(State(context): State<Context>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    stream(context, query.as_deref(), None, Vec::new())
+/// The events of all jobs of a tenant, or of all jobs.
+pub(super) async fn events(
+    State(context): State<Context>,
+    Extension(scope): Extension<Scope>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    stream(context, query.as_deref(), Of::Scope(scope), Vec::new())
 }
 
-/// Events of one job or of all: those that are known from a file, and then those of the feed.
-fn stream(context: Context, query: Option<&str>, id: Option<JobId>, known: Vec<JobEvent>) -> Result<Response, Problem> {
+/// The jobs whose events a stream has.
+enum Of {
+    Job(JobId),
+    Scope(Scope),
+}
+
+impl Of {
+    fn has(&self, event: &JobEvent) -> bool {
+        match self {
+            Self::Job(id) => event.id == *id,
+            Self::Scope(Scope { tenant: Some(tenant) }) => event.tenant.as_ref() == Some(tenant),
+            Self::Scope(Scope { tenant: None }) => true,
+        }
+    }
+}
+
+/// Events of one job or of several: those that are known from a file, and then those of the feed.
+fn stream(context: Context, query: Option<&str>, of: Of, known: Vec<JobEvent>) -> Result<Response, Problem> {
     let query = Query::parse(query, &["since", "follow", "format"])?;
     let form = Form::of(&query)?;
     let since: Option<u64> = query.value("since", "the number of an event")?;
@@ -128,7 +149,7 @@ fn stream(context: Context, query: Option<&str>, id: Option<JobId>, known: Vec<J
     let permit = permit(&context.followers, "readers of streams")?;
     let (sender, response) = form.response();
     // Without a number, all jobs together begin with what the server remembers, which is no gap.
-    let is_all = id.is_none();
+    let is_all = matches!(of, Of::Scope(_));
     let begin = since.unwrap_or_else(|| {
         if is_all { context.feed.since(0).events.first().map_or(0, |event| event.seq - 1) } else { 0 }
     });
@@ -149,7 +170,7 @@ fn stream(context: Context, query: Option<&str>, id: Option<JobId>, known: Vec<J
             if let Some(first) = new.events.first().filter(|_| new.gap && is_all) {
                 out.push_str(&form.gap(last, first.seq));
             }
-            for event in new.events.iter().filter(|event| id.is_none_or(|id| event.id == id)) {
+            for event in new.events.iter().filter(|event| of.has(event)) {
                 out.push_str(&text(form, event));
             }
             last = last.max(new.last);

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -35,12 +36,35 @@ fn start(mut command: Command, folder: &JobFolder, stderr: &Path) -> io::Result<
     let stderr = OpenOptions::new().append(true).create(true).mode(0o600).open(stderr)?;
     // The words of one attempt are enough, and a restart storm must not fill the disk.
     stderr.set_len(0)?;
+    // The environment of the server may have secrets, which a tenant's pipeline could read in /proc/self/environ.
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)));
     command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::from(stderr));
     // SAFETY: between fork and exec the closure makes one system call, which neither allocates nor locks.
     unsafe {
         command.pre_exec(|| rustix::process::setsid().map(drop).map_err(io::Error::from));
     }
     command.spawn()
+}
+
+/// Variables that a job reads: where its folders and libraries are, and what it logs.
+const PASSED_ON: [&str; 11] = [
+    "HOME",
+    "PATH",
+    "LANG",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "ORT_DYLIB_PATH",
+    "RUST_BACKTRACE",
+    "SAGE_LOG",
+    "SAGE_HOST_LEASE_FOLDER",
+    "SAGE_HOST_NVML",
+    "XDG_CACHE_HOME",
+];
+
+fn is_passed_on(name: &OsStr) -> bool {
+    // The tests break things on purpose.
+    let of_tests = name.to_str().is_some_and(|name| name.starts_with("SAGE_TEST_"));
+    of_tests || PASSED_ON.iter().any(|passed| name == *passed)
 }
 
 /// How a process ended, for people.

@@ -10,6 +10,15 @@ const LONGEST_RETRY: u64 = 16 * RETRY;
 /// The pass of a tenant of weight 1 grows by this with each start.
 const STRIDE: u64 = 1 << 20;
 
+/// Who holds what a job asked for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocked {
+    /// Others on the machine. After a number of smaller jobs that pass it, all wait for it.
+    ByMachine,
+    /// Other jobs of its tenant, whose ceiling leaves no more. Other tenants never wait for it.
+    ByTenant,
+}
+
 /// Waiting jobs. `K` names a job, and `T` its tenant.
 #[derive(Debug)]
 pub struct FairQueue<T, K> {
@@ -32,8 +41,8 @@ struct Tenant<K> {
 #[derive(Debug)]
 struct Waiting<K> {
     key: K,
-    /// The number of ends when it found no room.
-    blocked: Option<u64>,
+    /// Who held what it asked for, and the number of ends then.
+    blocked: Option<(Blocked, u64)>,
     passed: u32,
 }
 
@@ -45,7 +54,7 @@ impl<T, K> Default for FairQueue<T, K> {
 
 impl<T: Ord + Clone, K: Clone + PartialEq> FairQueue<T, K> {
     /// Adds a job behind the others of its tenant. `blocked`: it found no room, and comes before the others instead.
-    pub fn add(&mut self, tenant: &T, weight: u32, key: K, blocked: bool) {
+    pub fn add(&mut self, tenant: &T, weight: u32, key: K, blocked: Option<Blocked>) {
         let (pass, ends) = (self.pass, self.ends);
         let entry =
             self.tenants.entry(tenant.clone()).or_insert_with(|| Tenant { weight, pass, jobs: VecDeque::new() });
@@ -57,10 +66,10 @@ impl<T: Ord + Clone, K: Clone + PartialEq> FairQueue<T, K> {
         if entry.jobs.iter().any(|waiting| waiting.key == key) {
             return;
         }
-        if blocked {
+        if let Some(by) = blocked {
             // What it was charged for its turn is given back.
             entry.pass = entry.pass.saturating_sub(STRIDE / u64::from(entry.weight));
-            entry.jobs.push_front(Waiting { key, blocked: Some(ends), passed: 0 });
+            entry.jobs.push_front(Waiting { key, blocked: Some((by, ends)), passed: 0 });
         } else {
             entry.jobs.push_back(Waiting { key, blocked: None, passed: 0 });
         }
@@ -97,12 +106,13 @@ impl<T: Ord + Clone, K: Clone + PartialEq> FairQueue<T, K> {
         self.tenants.values().find_map(|tenant| tenant.jobs.iter().position(|waiting| waiting.key == *key))
     }
 
-    /// Takes the job whose turn it is, if any may try now.
-    pub fn choose(&mut self, now: u64) -> Option<K> {
+    /// Takes the job whose turn it is, if any may try now. Jobs of a tenant that may not start one now wait without a
+    /// turn.
+    pub fn choose(&mut self, now: u64, may_start: impl Fn(&T) -> bool) -> Option<K> {
         let mut order: Vec<(u64, T)> = self
             .tenants
             .iter()
-            .filter(|(_, tenant)| !tenant.jobs.is_empty())
+            .filter(|(name, tenant)| !tenant.jobs.is_empty() && may_start(name))
             .map(|(name, tenant)| (tenant.pass, name.clone()))
             .collect();
         order.sort();
@@ -112,10 +122,13 @@ impl<T: Ord + Clone, K: Clone + PartialEq> FairQueue<T, K> {
             let Some(tenant) = self.tenants.get_mut(&name) else { continue };
             for at in 0..tenant.jobs.len() {
                 let Some(waiting) = tenant.jobs.get(at) else { break };
-                let is_retry = waiting.blocked == Some(self.ends);
+                let is_retry = waiting.blocked.is_some_and(|(_, ends)| ends == self.ends);
                 if is_retry && !retry {
                     if waiting.passed >= PASSES {
-                        return None;
+                        match waiting.blocked {
+                            Some((Blocked::ByTenant, _)) => break,
+                            _ => return None,
+                        }
                     }
                     passed.push((name.clone(), at));
                     continue;

@@ -14,4 +14,4 @@ mod fair_queue;
 #[cfg(test)]
 mod tests;
 
-pub use fair_queue::FairQueue;
+pub use fair_queue::{Blocked, FairQueue};

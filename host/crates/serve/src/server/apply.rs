@@ -3,7 +3,8 @@ use sage_jobs::{ControlRequest, now};
 use super::entry::{Asked, Entry};
 use super::thread::Server;
 use crate::process::holder;
-use crate::state::{Action, Event, Job, State, StopMode, next};
+use crate::queue::Blocked;
+use crate::state::{Action, Blame, Event, Job, State, StopMode, next};
 use crate::store::{EventLog, JobEvent, JobId, StoreError};
 
 impl Server {
@@ -30,7 +31,8 @@ impl Server {
                     if spawns {
                         // The job keeps its place in the queue.
                         let tenant = self.jobs.get(&id).and_then(|entry| entry.spec.tenant.clone());
-                        self.queue.add(&tenant, 1, id, true);
+                        let weight = self.settings.weight(tenant.as_ref());
+                        self.queue.add(&tenant, weight, id, Some(Blocked::ByMachine));
                         return;
                     }
                 }
@@ -39,9 +41,9 @@ impl Server {
             let before = std::mem::replace(&mut entry.job, job);
             let changed = before.state.name() != entry.job.state.name() || before.attempt != entry.job.attempt;
             let state = entry.job.state;
-            if state == State::Starting && has_no_room(&before) {
+            if state == State::Starting && blocked(&before).is_some() {
                 entry.retries = true;
-            } else if changed && !(entry.retries && has_no_room(&entry.job)) {
+            } else if changed && !(entry.retries && blocked(&entry.job).is_some()) {
                 let before = if std::mem::take(&mut entry.retries) { State::Queued } else { before.state };
                 self.tell(id, Some(before));
             }
@@ -57,7 +59,9 @@ impl Server {
             Action::EndCheck => self.end_check(id),
             Action::Enqueue => {
                 let Some(entry) = self.jobs.get(&id) else { return };
-                self.queue.add(&entry.spec.tenant.clone(), 1, id, has_no_room(&entry.job));
+                let tenant = entry.spec.tenant.clone();
+                let weight = self.settings.weight(tenant.as_ref());
+                self.queue.add(&tenant, weight, id, blocked(&entry.job));
             }
             Action::Dequeue => self.queue.remove(&id),
             Action::Spawn { attempt } => self.start_attempt(id, attempt),
@@ -105,6 +109,7 @@ impl Server {
             at: now(),
             id,
             job: entry.spec.name.clone(),
+            tenant: entry.spec.tenant.clone(),
             from: before.map(|state| state.name().to_owned()),
             to: entry.job.state.name().to_owned(),
             attempt: entry.job.attempt,
@@ -130,7 +135,11 @@ impl Server {
     }
 }
 
-/// Whether a job waits because others hold what it asks for.
-fn has_no_room(job: &Job) -> bool {
-    job.state == State::Queued && job.blame.as_ref().is_some_and(|blame| blame.code == "no-room")
+/// Whether a job waits because others hold what it asks for, and which others.
+fn blocked(job: &Job) -> Option<Blocked> {
+    match job.blame.as_ref().filter(|_| job.state == State::Queued)?.code.as_str() {
+        Blame::MACHINE_FULL => Some(Blocked::ByMachine),
+        Blame::TENANT_FULL => Some(Blocked::ByTenant),
+        _ => None,
+    }
 }

@@ -47,7 +47,7 @@ impl Server {
             version: VERSION,
             id: id.to_string(),
             name: spec.name.to_string(),
-            tenant: spec.tenant.clone(),
+            tenant: spec.tenant.clone().map(String::from),
             revision: spec.revision,
             attempt,
             pipeline: self.job_files.pipeline(id, spec.revision),
@@ -59,7 +59,11 @@ impl Server {
             drain_timeout: Duration::from_millis(job.drain_timeout),
             socket: self.socket(id),
             folders: Vec::new(),
+            connect: Vec::new(),
+            models: None,
+            hard_limits: false,
         };
+        let order = self.settings.granted(order, spec.tenant.as_ref());
         write_json(&self.job_files.folder(id).order(), &order).map_err(|error| error.to_string())
     }
 
@@ -114,7 +118,7 @@ impl Server {
             }
         };
         // An attempt that found no room held nothing that others could have now.
-        if !matches!(event, Event::Ended { outcome: JobOutcome::NoRoom, .. }) {
+        if !matches!(event, Event::Ended { outcome: JobOutcome::NoRoom | JobOutcome::TenantFull, .. }) {
             self.queue.ended();
         }
         self.happen(id, event);

@@ -1,3 +1,5 @@
+use sage_plan::config::TenantName;
+
 use super::denied::Denied;
 use super::thread::Server;
 use crate::state::{Event, StopMode};
@@ -8,7 +10,7 @@ impl Server {
     ///
     /// # Errors
     /// [`Denied::NoSuchJob`].
-    pub fn find(&self, tenant: &Option<String>, name: &JobName) -> Result<JobId, Denied> {
+    pub fn find(&self, tenant: &Option<TenantName>, name: &JobName) -> Result<JobId, Denied> {
         let found = self.names.get(&(tenant.clone(), name.clone())).copied();
         found.ok_or_else(|| Denied::NoSuchJob { name: name.to_string() })
     }

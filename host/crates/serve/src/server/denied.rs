@@ -51,6 +51,20 @@ pub enum Denied {
         /// The key.
         key: String,
     },
+    /// The tenant has as much as it may.
+    #[error("the tenant {tenant} has {used} of {limit} {resource}, and the request asks for {requested}")]
+    Quota {
+        /// The tenant.
+        tenant: String,
+        /// What is bounded.
+        resource: &'static str,
+        /// What the request asks for.
+        requested: u64,
+        /// What the tenant has.
+        used: u64,
+        /// The most that it may have.
+        limit: u64,
+    },
     /// The server takes no new work at the moment.
     #[error("the server takes no new work: {why}")]
     ReadOnly {

@@ -75,6 +75,7 @@ mod tests {
             at: 0,
             id: JobId::random().unwrap(),
             job: "a".parse().unwrap(),
+            tenant: None,
             from: None,
             to: "checking".to_owned(),
             attempt: 0,

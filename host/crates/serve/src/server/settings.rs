@@ -1,4 +1,8 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use sage_jobs::{JobOrder, OrderFolder};
+use sage_plan::config::{TenantCeiling, TenantFolder, TenantName};
 
 /// What a server is told at its start.
 #[derive(Debug, Clone)]
@@ -11,10 +15,41 @@ pub struct Settings {
     pub host_file: Option<PathBuf>,
     /// The program with the commands `job` and `check-job`.
     pub program: PathBuf,
+    /// The tenants that the host file declares, with their ceilings.
+    pub tenants: BTreeMap<TenantName, TenantCeiling>,
+    /// Names of the server that requests over TCP may have in their Host header, besides addresses and `localhost`.
+    pub names: Vec<String>,
     /// Most jobs that start at a time.
     pub starts: usize,
     /// Most bytes of a file that comes with a pipeline.
     pub largest_file: u64,
+}
+
+impl Settings {
+    /// The ceiling of a tenant. The owner has none.
+    #[must_use]
+    pub fn ceiling(&self, tenant: Option<&TenantName>) -> Option<&TenantCeiling> {
+        tenant.and_then(|tenant| self.tenants.get(tenant))
+    }
+
+    /// The turns in the queue of a tenant, for each turn of one with weight 1.
+    #[must_use]
+    pub fn weight(&self, tenant: Option<&TenantName>) -> u32 {
+        self.ceiling(tenant).and_then(|ceiling| ceiling.weight).unwrap_or(1)
+    }
+
+    /// The order without grants, with those of its tenant.
+    pub(crate) fn granted(&self, order: JobOrder, tenant: Option<&TenantName>) -> JobOrder {
+        let Some(ceiling) = self.ceiling(tenant) else { return order };
+        let folder = |folder: &TenantFolder| OrderFolder { path: folder.path.clone(), write: folder.write };
+        JobOrder {
+            folders: ceiling.folders.iter().map(folder).collect(),
+            connect: ceiling.connect.clone(),
+            models: ceiling.models.clone(),
+            hard_limits: ceiling.needs_hard_limits(),
+            ..order
+        }
+    }
 }
 
 /// What becomes of running jobs when the server is stopped.

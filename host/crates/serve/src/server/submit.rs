@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sage_jobs::{JobIsolation, VERSION, now};
+use sage_plan::config::TenantName;
 
 use super::denied::Denied;
 use super::entry::Entry;
@@ -13,7 +14,7 @@ use crate::store::{Digest, IdempotencyKey, JobId, JobName, JobSpec, NewJob, Stor
 #[derive(Debug, Clone)]
 pub struct Submission {
     /// The tenant. `None`: the owner of the server.
-    pub tenant: Option<String>,
+    pub tenant: Option<TenantName>,
     /// The name of the job. `None`: one like the pipeline's, with a number if that is taken.
     pub name: Option<JobName>,
     /// The name of the pipeline.
@@ -67,8 +68,10 @@ impl Server {
         if let Some(why) = &self.read_only {
             return Err(Denied::ReadOnly { why: why.clone() });
         }
+        self.may_wait(submission.tenant.as_ref())?;
+        let files = self.files.of(submission.tenant.as_ref());
         let missing: Vec<Digest> =
-            submission.files.values().filter(|digest| self.files.find(digest).is_none()).copied().collect();
+            submission.files.values().filter(|digest| files.find(digest).is_none()).copied().collect();
         if !missing.is_empty() {
             return Err(Denied::FilesMissing { digests: missing });
         }
@@ -110,6 +113,27 @@ impl Server {
         self.tell(id, None);
         self.to_check.push_back(id);
         Ok(Submitted { id, name, is_new: true })
+    }
+
+    /// Whether another job of a tenant may wait.
+    fn may_wait(&self, tenant: Option<&TenantName>) -> Result<(), Denied> {
+        let limit = self.settings.ceiling(tenant).and_then(|ceiling| ceiling.queued);
+        let (Some(tenant), Some(limit)) = (tenant, limit) else { return Ok(()) };
+        let used = self.waiting(tenant);
+        if used < limit {
+            return Ok(());
+        }
+        Err(Denied::Quota { tenant: tenant.to_string(), resource: "queued", requested: 1, used, limit })
+    }
+
+    /// Jobs of a tenant that wait to run.
+    pub(super) fn waiting(&self, tenant: &TenantName) -> u64 {
+        let waits = |state| matches!(state, State::Checking | State::Queued | State::Backoff);
+        let mut waiting = 0;
+        for entry in self.jobs.values().filter(|entry| entry.spec.tenant.as_ref() == Some(tenant)) {
+            waiting += u64::from(waits(entry.job.state));
+        }
+        waiting
     }
 
     /// The job that an earlier request with the same key made.

@@ -6,14 +6,16 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use sage_jobs::now;
+use sage_plan::config::TenantName;
 
 use super::denied::Denied;
 use super::entry::Entry;
 use super::feed::EventFeed;
 use super::settings::{Settings, StopJobs};
+use crate::access::TokenStore;
 use crate::process::{Askers, DeathWatch};
 use crate::queue::FairQueue;
-use crate::store::{FileStore, JobFiles, JobId, JobName, StateFolder, StoreError};
+use crate::store::{AuditLog, FileStore, JobFiles, JobId, JobName, StateFolder, StoreError};
 
 /// The server: all jobs, and the one thread that changes them.
 #[derive(Debug)]
@@ -21,11 +23,13 @@ pub struct Server {
     pub(super) settings: Settings,
     pub(super) state: StateFolder,
     pub(super) files: FileStore,
+    tokens: TokenStore,
+    audit: AuditLog,
     pub(super) job_files: JobFiles,
     /// All jobs, the oldest identifiers in no order: pages are sorted by age.
     pub(super) jobs: BTreeMap<JobId, Entry>,
-    pub(super) names: HashMap<(Option<String>, JobName), JobId>,
-    pub(super) queue: FairQueue<Option<String>, JobId>,
+    pub(super) names: HashMap<(Option<TenantName>, JobName), JobId>,
+    pub(super) queue: FairQueue<Option<TenantName>, JobId>,
     /// Jobs whose check waits for another one to end.
     pub(super) to_check: VecDeque<JobId>,
     pub(super) feed: EventFeed,
@@ -72,6 +76,8 @@ impl Server {
     pub fn open(settings: Settings) -> Result<(Self, Mailbox), ServerError> {
         let state = StateFolder::open(&settings.state)?;
         let files = FileStore::open(&state)?;
+        let tokens = TokenStore::open(&state)?;
+        let audit = AuditLog::open(&state)?;
         let job_files = JobFiles::new(&state, &files);
         let (sender, mail) = mpsc::channel();
         let died = sender.clone();
@@ -86,6 +92,8 @@ impl Server {
             settings,
             state,
             files,
+            tokens,
+            audit,
             job_files,
             jobs: BTreeMap::new(),
             names: HashMap::new(),
@@ -116,6 +124,24 @@ impl Server {
     #[must_use]
     pub fn files(&self) -> FileStore {
         self.files.clone()
+    }
+
+    /// The tokens that open the server.
+    #[must_use]
+    pub fn tokens(&self) -> TokenStore {
+        self.tokens.clone()
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> AuditLog {
+        self.audit.clone()
+    }
+
+    /// The file with the first token of the administrator.
+    #[must_use]
+    pub fn admin_token(&self) -> PathBuf {
+        self.state.admin_token()
     }
 
     /// The state folder.

@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use sage_jobs::{JobState, JobStatus, read_json};
+use sage_plan::config::TenantName;
 
 use super::entry::Entry;
 use super::settings::StopJobs;
@@ -79,12 +81,27 @@ impl Server {
         }
         let starting = |server: &Self| server.jobs.values().filter(|entry| entry.job.state == State::Starting).count();
         while starting(self) < self.settings.starts {
-            let Some(id) = self.queue.choose(now) else { return };
+            let running = self.running_of_tenants();
+            let settings = &self.settings;
+            let may_start = |tenant: &Option<TenantName>| {
+                let most = settings.ceiling(tenant.as_ref()).and_then(|ceiling| ceiling.jobs);
+                most.is_none_or(|most| running.get(tenant).copied().unwrap_or(0) < most)
+            };
+            let Some(id) = self.queue.choose(now, may_start) else { return };
             self.happen(id, Event::Chosen);
             if self.read_only.is_some() {
                 return;
             }
         }
+    }
+
+    /// Jobs with a process, for each tenant.
+    pub(super) fn running_of_tenants(&self) -> BTreeMap<Option<TenantName>, u64> {
+        let mut running = BTreeMap::new();
+        for entry in self.jobs.values().filter(|entry| entry.job.state.is_live()) {
+            *running.entry(entry.spec.tenant.clone()).or_insert(0) += 1;
+        }
+        running
     }
 
     /// Writes states that could not be written, and finds out whether the state folder takes writes again.
@@ -113,7 +130,7 @@ impl Server {
             return;
         }
         self.collected = now;
-        match self.files.collect(SystemTime::now()) {
+        match self.files.collect_all(SystemTime::now()) {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "unused files were removed"),
             Err(error) => tracing::warn!(%error, "unused files cannot be removed"),

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sage_jobs::{JobCheck, JobEnd, JobFolder, JobStatus, read_json};
+use sage_plan::config::TenantName;
 use serde::{Deserialize, Serialize};
 
 use super::denied::Denied;
@@ -17,6 +18,9 @@ pub struct JobRow {
     pub id: JobId,
     /// Its name.
     pub name: JobName,
+    /// Its tenant; absent for jobs of the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantName>,
     /// The state, in a word.
     pub state: String,
     /// Start of the state, in milliseconds since the Unix epoch.
@@ -111,11 +115,11 @@ impl JobFilter {
 }
 
 impl Server {
-    /// A part of the list of a tenant's jobs.
+    /// A part of the list of a tenant's jobs, or of all jobs.
     #[must_use]
-    pub fn list(&self, tenant: &Option<String>, filter: &JobFilter) -> JobPage {
-        let mine = self.jobs.values().filter(|entry| entry.spec.tenant == *tenant && filter.takes(entry));
-        let mut entries: Vec<&Entry> = mine.collect();
+    pub fn list(&self, tenant: Option<&TenantName>, filter: &JobFilter) -> JobPage {
+        let of = |entry: &Entry| tenant.is_none_or(|tenant| entry.spec.tenant.as_ref() == Some(tenant));
+        let mut entries: Vec<&Entry> = self.jobs.values().filter(|entry| of(entry) && filter.takes(entry)).collect();
         entries.sort_by_key(|entry| (entry.spec.created, entry.spec.id));
         let more = entries.len() > filter.limit;
         entries.truncate(filter.limit);
@@ -186,7 +190,7 @@ impl Server {
         self.job_files.events(id)
     }
 
-    fn row(&self, entry: &Entry) -> JobRow {
+    pub(super) fn row(&self, entry: &Entry) -> JobRow {
         let (spec, job) = (&entry.spec, &entry.job);
         let status = if job.state.is_live() { status(&self.job_files.folder(spec.id), job.attempt) } else { None };
         let stages = status.as_ref().map(|status| status.stages.as_slice()).unwrap_or_default();
@@ -202,6 +206,7 @@ impl Server {
         JobRow {
             id: spec.id,
             name: spec.name.clone(),
+            tenant: spec.tenant.clone(),
             state: job.state.name().to_owned(),
             since: job.since,
             created: spec.created,
@@ -220,12 +225,18 @@ impl Server {
         }
     }
 
+    fn is_full(&self, entry: &Entry) -> bool {
+        let most = self.settings.ceiling(entry.spec.tenant.as_ref()).and_then(|ceiling| ceiling.jobs);
+        most.is_some_and(|most| self.running_of_tenants().get(&entry.spec.tenant).is_some_and(|now| *now >= most))
+    }
+
     /// The reason why a job waits that was not refused.
     fn waits_for(&self, entry: &Entry) -> Option<String> {
         if let Some(why) = self.read_only.as_ref().filter(|_| entry.job.state == State::Queued) {
             return Some(format!("no job is started: {why}"));
         }
         match entry.job.state {
+            State::Queued if self.is_full(entry) => Some("the tenant has as many running jobs as it may".to_owned()),
             State::Queued => Some(match self.queue.ahead(&entry.spec.id) {
                 None | Some(0) => "next to start".to_owned(),
                 Some(1) => "1 job is before it".to_owned(),

@@ -46,6 +46,13 @@ pub struct Blame {
     pub message: String,
 }
 
+impl Blame {
+    /// The code of a job that waits for what others on the machine hold.
+    pub const MACHINE_FULL: &str = "machine-full";
+    /// The code of a job that waits for what other jobs of its tenant hold.
+    pub const TENANT_FULL: &str = "tenant-full";
+}
+
 /// The wish of a user for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -112,8 +112,9 @@ impl Step {
             JobOutcome::Aborted => self.end(Outcome::Aborted, exit_code, why("aborted")),
             JobOutcome::Refused => self.end(Outcome::Rejected, exit_code, why("refused")),
             JobOutcome::Invalid => self.end(Outcome::Rejected, exit_code, why("invalid")),
-            JobOutcome::NoRoom if self.job.desired == Desired::Running => self.queue(why("no-room")),
-            JobOutcome::NoRoom => self.end(Outcome::Stopped, INTERRUPTED, None),
+            JobOutcome::NoRoom if self.job.desired == Desired::Running => self.queue(why(Blame::MACHINE_FULL)),
+            JobOutcome::TenantFull if self.job.desired == Desired::Running => self.queue(why(Blame::TENANT_FULL)),
+            JobOutcome::NoRoom | JobOutcome::TenantFull => self.end(Outcome::Stopped, INTERRUPTED, None),
             JobOutcome::Failed => self.failed(RestartOn::Failure, exit_code, why("failed")),
         }
     }

@@ -40,6 +40,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(JobOutcome::Failed),
         Just(JobOutcome::Refused),
         Just(JobOutcome::NoRoom),
+        Just(JobOutcome::TenantFull),
         Just(JobOutcome::Invalid),
     ];
     let class =
@@ -219,7 +220,9 @@ fn a_job_without_room_waits_again_and_one_that_can_never_fit_does_not() {
     assert_eq!(waits.state, State::Queued);
     assert_eq!(waits.blame.as_ref().unwrap().message, "why");
     let again = after(&waits, [Event::Chosen]);
-    assert_eq!((again.state, again.blame.unwrap().code.as_str()), (State::Starting, "no-room"));
+    assert_eq!((again.state, again.blame.unwrap().code.as_str()), (State::Starting, "machine-full"));
+    let of_tenant = after(&starting, [ended(1, JobOutcome::TenantFull, 3)]);
+    assert_eq!((of_tenant.state, of_tenant.blame.unwrap().code.as_str()), (State::Queued, "tenant-full"));
     let refused = after(&starting, [ended(1, JobOutcome::Refused, 3)]);
     assert_eq!(refused.state, State::Ended { outcome: Outcome::Rejected, exit_code: 3 });
 }

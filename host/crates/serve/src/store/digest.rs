@@ -20,6 +20,12 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
+    /// The 32 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The 64 digits.
     #[must_use]
     pub fn hex(&self) -> String {

@@ -3,6 +3,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use sage_plan::config::TenantName;
 use serde::{Deserialize, Serialize};
 
 use super::{JobId, JobName};
@@ -18,6 +19,9 @@ pub struct JobEvent {
     pub id: JobId,
     /// Its name.
     pub job: JobName,
+    /// Its tenant; absent for jobs of the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantName>,
     /// The state before; absent for a new job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -96,6 +100,7 @@ mod tests {
             at: 1,
             id,
             job: "a".parse().unwrap(),
+            tenant: None,
             from: None,
             to: "queued".to_owned(),
             attempt: 0,

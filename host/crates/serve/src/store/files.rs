@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sage_jobs::JobFolder;
+use sage_plan::config::TenantName;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -13,11 +14,13 @@ use super::error::{StoreError, failed};
 use super::state_folder::{make_private, sync};
 use super::{Digest, JobId, StateFolder};
 
-/// The files that came with pipelines, by their SHA-256.
+/// The files that came with pipelines, by their SHA-256. Each tenant has files of its own: whoever knows the digest of
+/// another tenant's file neither gets it nor learns that it is here.
 #[derive(Debug, Clone)]
 pub struct FileStore {
     folder: PathBuf,
     incoming: PathBuf,
+    tenants: PathBuf,
 }
 
 /// A file of the store.
@@ -40,12 +43,21 @@ impl FileStore {
     /// # Errors
     /// The folder cannot be read.
     pub fn open(state: &StateFolder) -> Result<Self, StoreError> {
-        let store = Self { folder: state.files(), incoming: state.incoming() };
+        let store = Self { folder: state.files(), incoming: state.incoming(), tenants: state.tenants() };
         for entry in entries(&store.incoming)? {
             let removed = if entry.is_dir() { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) };
             removed.map_err(failed("remove", &entry))?;
         }
         Ok(store)
+    }
+
+    /// The files of a tenant. `None`: those of the owner of the machine.
+    #[must_use]
+    pub fn of(&self, tenant: Option<&TenantName>) -> Self {
+        match tenant {
+            None => self.clone(),
+            Some(tenant) => Self { folder: self.tenants.join(tenant.as_str()).join("components"), ..self.clone() },
+        }
     }
 
     /// Where things are made that last no longer than a request.
@@ -139,11 +151,19 @@ impl FileStore {
         Ok(files)
     }
 
-    /// Removes files that no revision has had for an hour. Returns their number.
+    /// Removes files of the owner and of all tenants that no revision has had for an hour. Returns their number.
     ///
     /// # Errors
     /// The folder cannot be read, or a file cannot be removed.
-    pub fn collect(&self, now: SystemTime) -> Result<usize, StoreError> {
+    pub fn collect_all(&self, now: SystemTime) -> Result<usize, StoreError> {
+        let mut removed = self.collect(now)?;
+        for tenant in entries(&self.tenants)? {
+            removed += Self { folder: tenant.join("components"), ..self.clone() }.collect(now)?;
+        }
+        Ok(removed)
+    }
+
+    fn collect(&self, now: SystemTime) -> Result<usize, StoreError> {
         let mut removed = 0;
         for path in self.all()? {
             let Ok(metadata) = fs::metadata(&path) else { continue };
@@ -159,6 +179,9 @@ impl FileStore {
 
     fn all(&self) -> Result<Vec<PathBuf>, StoreError> {
         let mut files = Vec::new();
+        if !self.folder.exists() {
+            return Ok(files);
+        }
         for folder in entries(&self.folder)? {
             files.extend(entries(&folder)?);
         }
@@ -274,6 +297,23 @@ mod tests {
         drop(large);
         assert_eq!(store.list().unwrap().len(), 1);
         assert_eq!(entries(&state.incoming()).unwrap().len(), 0, "nothing half-done is left");
+    }
+
+    #[test]
+    fn a_tenant_neither_has_nor_sees_files_of_others() {
+        let root = tempfile::tempdir().unwrap();
+        let (_state, store) = store(root.path());
+        let [blue, green] = ["blue", "green"].map(|name| store.of(Some(&name.parse().unwrap())));
+        let digest = Digest::of(b"bytes");
+        let mut upload = blue.receive(digest, 100).unwrap();
+        upload.write(b"bytes").unwrap();
+        upload.finish().unwrap();
+        assert_eq!(blue.list().unwrap().len(), 1);
+        for other in [&green, &store] {
+            assert_eq!((other.find(&digest), other.list().unwrap().len()), (None, 0));
+            assert!(matches!(other.link(&digest, &root.path().join("x")), Err(StoreError::Missing { .. })));
+        }
+        assert_eq!(store.collect_all(SystemTime::now() + 2 * FileStore::KEPT).unwrap(), 1);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl JobFiles {
     }
 
     fn fill(&self, folder: &JobFolder, NewJob { spec, job, pipeline }: &NewJob) -> Result<(), StoreError> {
-        self.files.lay_out(folder, spec.revision, pipeline, &spec.files)?;
+        self.files.of(spec.tenant.as_ref()).lay_out(folder, spec.revision, pipeline, &spec.files)?;
         write_json(&folder.path().join("spec.json"), spec)?;
         write_json(&folder.path().join("state.json"), job)?;
         Ok(())

@@ -61,6 +61,9 @@ fn write_order(place: &Place, spec: &JobSpec, attempt: u32) {
         drain_timeout: std::time::Duration::from_secs(30),
         socket: "/s".into(),
         folders: Vec::new(),
+        connect: Vec::new(),
+        models: None,
+        hard_limits: false,
     };
     write_json(&folder.order(), &order).unwrap();
 }

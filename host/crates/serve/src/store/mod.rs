@@ -13,6 +13,7 @@
 //! - A file that came with a pipeline is named by its SHA-256 and exists once. Revisions have hard links to it, and their
 //!   number is the number of its users.
 
+mod audit;
 mod digest;
 mod error;
 mod event_log;
@@ -24,6 +25,7 @@ mod rebuild;
 mod spec;
 mod state_folder;
 
+pub use audit::{AuditEntry, AuditLog};
 pub use digest::Digest;
 pub use error::StoreError;
 pub use event_log::{EventLog, JobEvent};

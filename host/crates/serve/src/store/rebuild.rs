@@ -15,6 +15,12 @@ pub(super) fn read_spec(folder: &JobFolder, id: JobId) -> Result<(JobSpec, bool)
     }
     let order: JobOrder = read_json(&folder.order())?;
     let name = order.name.parse().unwrap_or_else(|_| super::JobName::like(&order.name));
+    // The files of a job whose tenant cannot be read must not become those of the owner.
+    let unread = |error: sage_plan::config::TenantNameError| {
+        let path = folder.order();
+        StoreError::Job(sage_jobs::JobError::Malformed { path, reason: error.to_string() })
+    };
+    let tenant = order.tenant.map(|tenant| tenant.parse()).transpose().map_err(unread)?;
     let digest = |path: &std::path::Path| {
         let hex = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         format!("sha256:{hex}").parse().ok()
@@ -24,7 +30,7 @@ pub(super) fn read_spec(folder: &JobFolder, id: JobId) -> Result<(JobSpec, bool)
         version: order.version,
         id,
         name,
-        tenant: order.tenant,
+        tenant,
         created: now(),
         revision: order.revision,
         shown_as: order.shown_as,
@@ -70,7 +76,7 @@ fn outcome(outcome: JobOutcome) -> Outcome {
         JobOutcome::Completed => Outcome::Completed,
         JobOutcome::Drained => Outcome::Stopped,
         JobOutcome::Aborted => Outcome::Aborted,
-        JobOutcome::Failed | JobOutcome::NoRoom => Outcome::Failed,
+        JobOutcome::Failed | JobOutcome::NoRoom | JobOutcome::TenantFull => Outcome::Failed,
         JobOutcome::Refused | JobOutcome::Invalid => Outcome::Rejected,
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sage_jobs::JobIsolation;
+use sage_plan::config::TenantName;
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, JobId, JobName};
@@ -16,7 +17,7 @@ pub struct JobSpec {
     /// The name that its user gave to it.
     pub name: JobName,
     /// The tenant to which it belongs. `None`: the owner of the server.
-    pub tenant: Option<String>,
+    pub tenant: Option<TenantName>,
     /// When it was submitted, in milliseconds since the Unix epoch.
     pub created: u64,
     /// Number of its revision.

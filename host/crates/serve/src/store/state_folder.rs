@@ -46,7 +46,7 @@ impl StateFolder {
             }
         }
         let state = Self { root, _lock: lock };
-        for folder in [state.jobs(), state.files(), state.incoming(), state.unreadable()] {
+        for folder in [state.jobs(), state.files(), state.incoming(), state.unreadable(), state.tenants()] {
             make_private(&folder)?;
         }
         Ok(state)
@@ -74,6 +74,32 @@ impl StateFolder {
     #[must_use]
     pub fn incoming(&self) -> PathBuf {
         self.root.join("incoming")
+    }
+
+    /// The tokens that open the server.
+    #[must_use]
+    pub fn tokens(&self) -> PathBuf {
+        self.root.join("tokens")
+    }
+
+    /// The file with the first token of the administrator.
+    #[must_use]
+    pub fn admin_token(&self) -> PathBuf {
+        self.root.join("admin.token")
+    }
+
+    /// The folders of tenants, by their names in host.toml.
+    #[must_use]
+    pub fn tenants(&self) -> PathBuf {
+        self.root.join("tenants")
+    }
+
+    /// Makes a folder that only the owner of the server may use, if it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_private(&self, folder: &Path) -> Result<(), StoreError> {
+        make_private(folder)
     }
 
     /// Folders of jobs of which nothing can be read.
