@@ -115,6 +115,47 @@ pandas: ## install pandas from PyPI, for the test that compares CSV readers
 	mv "$$got/pandas" "$(PANDAS_FOLDER)"; \
 	echo "==> pandas is in $(PANDAS_FOLDER)"
 
+# The Python that tests the package in python/, with the tools that it needs. Without it, these tests are skipped.
+COMPONENTIZE_PY_VERSION := 0.25.1
+PYTEST_VERSION := 9.2.0
+MYPY_VERSION := 2.4.1
+NUMPY_VERSION := 2.4.6
+PYTHON_TOOLS := $(HOME)/.cache/sage-host/python-tools
+PYTHON_OF_TOOLS := $(PYTHON_TOOLS)/bin/python3
+
+.PHONY: python-tools
+python-tools: ## install pytest, mypy and componentize-py from PyPI, for tests of the Python package
+	@if [ -x "$(PYTHON_OF_TOOLS)" ]; then \
+		echo "==> the tools for Python are in $(PYTHON_TOOLS)"; \
+		exit 0; \
+	fi; \
+	rm -rf "$(PYTHON_TOOLS).partial"; \
+	if ! python3 -m venv --symlinks "$(PYTHON_TOOLS).partial" || \
+			! "$(PYTHON_TOOLS).partial/bin/python3" -m pip install --quiet --only-binary :all: \
+				pytest==$(PYTEST_VERSION) mypy==$(MYPY_VERSION) numpy==$(NUMPY_VERSION) \
+				componentize-py==$(COMPONENTIZE_PY_VERSION); then \
+		rm -rf "$(PYTHON_TOOLS).partial"; \
+		echo "==> skipped: pip cannot get pytest, mypy, numpy and componentize-py; tests of the Python package will be skipped"; \
+		exit 0; \
+	fi; \
+	rm -rf "$(PYTHON_TOOLS)"; \
+	mv "$(PYTHON_TOOLS).partial" "$(PYTHON_TOOLS)"; \
+	echo "==> the tools for Python are in $(PYTHON_TOOLS)"
+
+.PHONY: python-test
+python-test: python-tools operators ## run every test of the Python package (4 CPU minutes the first time: it makes components)
+	@if [ ! -x "$(PYTHON_OF_TOOLS)" ]; then echo "==> the tools for Python are not there: make python-tools" >&2; exit 1; fi
+	$(call say,checking the types of the Python package)
+	cd python && MYPYPATH=src "$(PYTHON_OF_TOOLS)" -m mypy
+	$(call say,testing the Python package, its examples and its wheel)
+	cd python && PYTHONPATH="$(CURDIR)/python/src" PYTHONDONTWRITEBYTECODE=1 "$(PYTHON_OF_TOOLS)" -m pytest --quiet \
+		--durations=5 $(ARGS)
+
+.PHONY: wheel
+wheel: host ## make the wheel with the Python package and the program
+	$(call say,making the wheel)
+	python3 python/wheel.py "$(SAGE_HOST)" "$(HOST_TARGET)/wheel"
+
 # DuckDB and Polars, with which the benchmark compares whole jobs. Without them, it skips these figures.
 DUCKDB_VERSION := 1.4.2
 POLARS_VERSION := 1.35.2
@@ -167,7 +208,7 @@ demo-inference: host-inference operators ## build everything and find file types
 	@echo "==> the types are the same; all of them are in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
-test: setup onnxruntime onnx-node-tests pandas operators guests ## run every test; the last lines list skipped and slow tests
+test: setup onnxruntime onnx-node-tests pandas python-tools operators guests ## run every test; the last lines list skipped and slow tests
 	@tests/reported $(MAKE) --no-print-directory all-tests
 	@echo "==> all tests passed"
 

@@ -45,11 +45,11 @@ pub(super) enum Command {
     Inspect(InspectArguments),
     /// Propose the schema of a source from the records of a file.
     Infer(InferArguments),
-    /// Compile an operator crate to a component.
+    /// Compile an operator crate, or pack a Python operator, to a component.
     Build(BuildArguments),
-    /// Make a crate with an operator, its native test and a pipeline that runs it.
+    /// Make a crate or a Python module with an operator, its native test and a pipeline that runs it.
     New(NewArguments),
-    /// Run an operator crate's tests natively, without WebAssembly.
+    /// Run the tests of an operator crate or a Python operator natively, without WebAssembly.
     Test(TestArguments),
     #[command(flatten)]
     Remote(RemoteCommand),
@@ -227,7 +227,7 @@ Examples:
   sage-host build operators/celsius -- --features fast
   sage-host build operators -- --target-dir /tmp/components")]
 pub(super) struct BuildArguments {
-    /// The crate or workspace
+    /// The crate or workspace, or the folder of a Python operator
     #[arg(value_name = "PATH", default_value = ".")]
     pub(super) path: PathBuf,
     /// Build unoptimised, with debug info: quick to build, slow to run
@@ -381,7 +381,8 @@ pub(super) enum CacheAction {
 
 Example:
   sage-host new celsius --kind map
-  cd celsius && cargo test && sage-host build && sage-host run pipeline.toml")]
+  cd celsius && cargo test && sage-host build && sage-host run pipeline.toml
+  sage-host new celsius --kind map --lang python")]
 pub(super) struct NewArguments {
     /// The crate's name: letters, digits, - and _
     #[arg(value_name = "NAME")]
@@ -389,12 +390,24 @@ pub(super) struct NewArguments {
     /// Kind of the operator
     #[arg(long, value_name = "KIND", value_parser = kind_parser())]
     pub(super) kind: Kind,
+    /// Language of the operator
+    #[arg(long, value_enum, default_value_t = Language::Rust, value_name = "LANGUAGE")]
+    pub(super) lang: Language,
     /// Folder of the new crate [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     pub(super) path: Option<PathBuf>,
     /// Use the guest SDK in this folder instead of the SDK that belongs to this program
     #[arg(long, value_name = "DIR")]
     pub(super) sdk: Option<PathBuf>,
+}
+
+/// A language in which `new` writes an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    /// A crate, compiled by cargo.
+    Rust,
+    /// A module, packed by componentize-py.
+    Python,
 }
 
 #[derive(Debug, Args)]
@@ -434,11 +447,11 @@ pub(super) enum SchemaFile {
 Example:
   sage-host test celsius -- --quiet")]
 pub(super) struct TestArguments {
-    /// The crate or workspace
+    /// The crate or workspace, or the folder of a Python operator
     #[arg(value_name = "PATH", default_value = ".")]
     pub(super) path: PathBuf,
-    /// Arguments for cargo
-    #[arg(last = true, value_name = "CARGO ARGS")]
+    /// Arguments for cargo, or for pytest
+    #[arg(last = true, value_name = "ARGS")]
     pub(super) cargo: Vec<String>,
 }
 

@@ -8,6 +8,7 @@ use super::cargo::Cargo;
 use super::failure::Failure;
 use super::inspect::look;
 use super::printer::Printer;
+use super::python::PythonProject;
 use sage_text::short_size;
 
 #[derive(Serialize)]
@@ -17,8 +18,11 @@ struct Built {
     bytes: u64,
 }
 
-/// The command `build`: runs cargo and inspects the result.
+/// The command `build`: runs cargo, or componentize-py for a folder of Python, and inspects the result.
 pub(super) fn build(arguments: &BuildArguments, printer: Printer) -> Result<(), Failure> {
+    if let Some(project) = PythonProject::at(&arguments.path) {
+        return done(vec![verified(project.build()?)?], printer);
+    }
     let cargo = Cargo::at(&arguments.path)?;
     cargo.require_wasm_target()?;
     let components = cargo.build(arguments.debug, &arguments.cargo)?;
@@ -27,6 +31,10 @@ pub(super) fn build(arguments: &BuildArguments, printer: Printer) -> Result<(), 
             .hint("put `crate-type = [\"cdylib\"]` under [lib] in its Cargo.toml"));
     }
     let built = components.into_iter().map(verified).collect::<Result<Vec<_>, _>>()?;
+    done(built, printer)
+}
+
+fn done(built: Vec<Built>, printer: Printer) -> Result<(), Failure> {
     printer.result(|| text(&built), &serde_json::json!({ "built": built }))
 }
 

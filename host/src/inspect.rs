@@ -12,7 +12,7 @@ use super::refusal::of_component;
 use super::validate::compiler;
 use sage_batch::fields::{DataType, FieldType, Schema};
 use sage_plan::{Description, Rest, Shape};
-use sage_sandbox::{Inspection, Sandbox, SandboxOptions};
+use sage_sandbox::{ImportAccess, Inspection, Sandbox, SandboxOptions};
 use sage_text::{plain_line, short_size};
 
 /// The command `inspect`: describes a component or a model.
@@ -62,7 +62,7 @@ fn text(component: &Path, inspection: &Inspection) -> String {
     row("size", &short_size(inspection.bytes));
     list(&mut row, "ports", &inspection.ports);
     list(&mut row, "exports", &inspection.exports);
-    list(&mut row, "imports", &inspection.imports);
+    list(&mut row, "imports", &imports(inspection));
     let memories: Vec<String> = inspection
         .memories
         .iter()
@@ -75,6 +75,19 @@ fn text(component: &Path, inspection: &Inspection) -> String {
         .collect();
     list(&mut row, "memory", &memories);
     text
+}
+
+/// A line for each import, with what becomes of it unless it is granted.
+fn imports(inspection: &Inspection) -> Vec<String> {
+    let note = |import: &String| match inspection.access.get(import) {
+        Some(ImportAccess::DeniedAtUse) if import.starts_with("wasi:sockets/") => {
+            "  (denied at use, but for addresses in capabilities.connect)"
+        }
+        Some(ImportAccess::DeniedAtUse) => "  (denied at use)",
+        Some(ImportAccess::Refused) => "  (refused: this host does not provide it)",
+        Some(ImportAccess::Granted) | None => "",
+    };
+    inspection.imports.iter().map(|import| format!("{import}{}", note(import))).collect()
 }
 
 /// What becomes of fields that an operator does not give.

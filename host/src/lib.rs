@@ -35,6 +35,7 @@ mod new;
 mod plan_json;
 mod printer;
 mod program;
+mod python;
 mod refusal;
 mod remote;
 mod run;

@@ -10,6 +10,7 @@ use super::cargo::Cargo;
 use super::failure::Failure;
 use super::internal_args::{CompileArguments, ExamineModelArguments, InternalArguments, InternalCommand};
 use super::printer::{OutputFormat, Printer};
+use super::python::PythonProject;
 use super::{ExitCode, build, cache, devices, doctor, infer, inspect, job, man, new, remote, run, state, validate};
 use sage_models::{Trial, panic_is_an_answer};
 use sage_runtime::worker::compile::compile_one;
@@ -49,7 +50,10 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Remote(command) => remote::perform(command, printer),
         Command::Completions(arguments) => completions(arguments),
         Command::Schema(arguments) => schema(arguments),
-        Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
+        Command::Test(arguments) => match PythonProject::at(&arguments.path) {
+            Some(project) => project.test(&arguments.cargo),
+            None => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
+        },
     };
     exit_code(outcome, printer)
 }

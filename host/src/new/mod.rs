@@ -9,6 +9,7 @@
 //! package does not contain them, and the crate depends on the published `sage-guest` of the same version.
 
 mod crate_name;
+mod python_template;
 mod scaffold;
 #[cfg(sdk_embedded)]
 mod sdk;

@@ -3,10 +3,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::crate_name::CrateName;
+use super::python_template;
 #[cfg(sdk_embedded)]
 use super::sdk::{self, SdkFile};
 use super::template::{self, Dependency};
-use crate::args::NewArguments;
+use crate::args::{Language, NewArguments};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -25,19 +26,34 @@ pub(crate) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Fail
         return Err(Failure::invalid(format!("{} is there already", folder.display()))
             .hint("choose another name, or another folder with --path"));
     }
-    let (dependency, vendored) = match &arguments.sdk {
-        Some(path) => (Dependency::Elsewhere(sdk_at(path)?), Vec::new()),
-        None => own_sdk()?,
+    let files = match arguments.lang {
+        Language::Rust => crate_files(&name, arguments)?,
+        Language::Python if arguments.sdk.is_some() => {
+            return Err(Failure::invalid("--sdk is the guest SDK of Rust, and the operator is in Python"));
+        }
+        Language::Python => {
+            let files = python_template::files(&name, arguments.kind)?;
+            files.into_iter().map(|(path, text)| (PathBuf::from(path), text.into_bytes())).collect()
+        }
     };
-    let mut files: Files = template::files(&name, arguments.kind, &dependency)
-        .into_iter()
-        .map(|(path, text)| (PathBuf::from(path), text.into_bytes()))
-        .collect();
-    files.extend(vendored);
     write(&folder, &files).map_err(|error| {
         Failure::invalid(format!("cannot make {}: {error}", folder.display())).hint("choose another folder with --path")
     })?;
     printer.result(|| next_steps(&folder, arguments), &serde_json::json!({ "crate": folder }))
+}
+
+/// The files of a crate of Rust.
+fn crate_files(name: &CrateName, arguments: &NewArguments) -> Result<Files, Failure> {
+    let (dependency, vendored) = match &arguments.sdk {
+        Some(path) => (Dependency::Elsewhere(sdk_at(path)?), Vec::new()),
+        None => own_sdk()?,
+    };
+    let mut files: Files = template::files(name, arguments.kind, &dependency)
+        .into_iter()
+        .map(|(path, text)| (PathBuf::from(path), text.into_bytes()))
+        .collect();
+    files.extend(vendored);
+    Ok(files)
 }
 
 /// The SDK in this program, and the files of its copy in the crate.
@@ -89,9 +105,13 @@ fn write(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
 fn next_steps(folder: &Path, arguments: &NewArguments) -> String {
     let kind = arguments.kind;
     let folder = folder.display();
+    let test = match arguments.lang {
+        Language::Rust => "cargo test    ",
+        Language::Python => "sage-host test",
+    };
     format!(
         "made {folder}: a {kind} operator\n\nnext:\n  cd {folder}\n  \
-         cargo test                     # its native test\n  \
+         {test}                 # its native test\n  \
          sage-host build                # to a component\n  sage-host run pipeline.toml    # run it\n"
     )
 }

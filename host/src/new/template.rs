@@ -20,18 +20,18 @@ pub(super) enum Dependency {
 }
 
 /// The parts that differ between the kinds.
-struct Template {
+pub(super) struct Template {
     code: &'static str,
-    pipeline: &'static str,
+    pub(super) pipeline: &'static str,
     /// Paths and contents of the files that the pipeline needs besides the component.
-    data: &'static [(&'static str, &'static str)],
+    pub(super) data: &'static [(&'static str, &'static str)],
     /// A phrase about the operator, for its README.
-    about: &'static str,
+    pub(super) about: &'static str,
 }
 
 const READINGS: (&str, &str) = ("readings.jsonl", include_str!("templates/readings.jsonl"));
 
-fn template(kind: Kind) -> Template {
+pub(super) fn template(kind: Kind) -> Template {
     match kind {
         Kind::Map => Template {
             code: include_str!("templates/map/lib.rs"),
@@ -80,8 +80,8 @@ fn template(kind: Kind) -> Template {
 }
 
 /// The schema of the pipeline file, beside it, and the line that has editors read it.
-const SCHEMA: &str = "pipeline.schema.json";
-const SCHEMA_LINE: &str = "#:schema pipeline.schema.json";
+pub(super) const SCHEMA: &str = "pipeline.schema.json";
+pub(super) const SCHEMA_LINE: &str = "#:schema pipeline.schema.json";
 
 /// The crate's files, without those of the SDK.
 pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Vec<(&'static str, String)> {

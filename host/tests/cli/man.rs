@@ -28,7 +28,22 @@ fn each_command_has_a_page() {
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help");
     let mut expected: Vec<String> = listed.map(|name| format!("sage-host-{name}.1")).collect();
-    let inner = ["", "-devices-revoke", "-state-inspect", "-state-rm", "-state-verify"];
+    let inner = [
+        "",
+        "-context-add",
+        "-context-ls",
+        "-context-rm",
+        "-context-use",
+        "-devices-revoke",
+        "-state-inspect",
+        "-state-rm",
+        "-state-verify",
+        "-tenant-ls",
+        "-tenant-show",
+        "-token-ls",
+        "-token-new",
+        "-token-rm",
+    ];
     expected.extend(inner.map(|name| format!("sage-host{name}.1")));
     expected.sort();
     let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();

@@ -57,6 +57,8 @@ needs! {
     Pandas = "pandas",
     /// Python 3.
     Python = "python",
+    /// Python with pytest, mypy and componentize-py, from `make python-tools`.
+    PythonTools = "python-tools",
     /// The emulator QEMU, and a kernel for it.
     Qemu = "qemu",
     /// A machine whose CPUs are not needed by others during the test.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sage_plan::Capabilities;
 use sage_runtime::worker::compile::OneShotCompiler;
 use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
 use sage_tests::poison::{TIGHT, beside_a_neighbour};
@@ -90,7 +89,7 @@ fn what_is_cached_needs_no_process_and_is_not_asked_again_for_its_side_outputs()
     let mut seen = Vec::new();
     for compiled in [1, 1, 1] {
         let sandbox = sandbox(&compiler, Some(cache.clone()));
-        seen.push(sandbox.load(&component, &Capabilities::default()).unwrap().facts().clone());
+        seen.push(sandbox.load(&component).unwrap().facts().clone());
         assert_eq!(sandbox.facts(&component).unwrap(), seen[0]);
         assert_eq!(compiler.compiled.load(Ordering::Relaxed), compiled);
     }

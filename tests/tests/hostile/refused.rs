@@ -1,7 +1,7 @@
 //! Files that are not operators are refused before anything runs; the message has the expected and the found
 //! content.
 
-use sage_tests::poison::{TIGHT, beside_a_neighbour, is_refused};
+use sage_tests::poison::{TIGHT, beside_a_neighbour, costs_that_record_alone, is_refused};
 use sage_tests::{Scenario, WatGuest, guest};
 
 fn refused(bytes: impl AsRef<[u8]>, parts: &[&str]) {
@@ -101,7 +101,8 @@ fn an_interface_that_is_a_function() {
 #[test]
 fn imports_that_are_not_granted() {
     for import in [
-        "wasi:http/types@0.2.0",
+        "wasi:http/types@0.3.0",
+        "wasi:keyvalue/store@0.2.0",
         "wasi:sockets/tcp-create-socket@0.2.0",
         "acme:things/thing@1.2.3",
         "sage:operator/state@0.1.0",
@@ -114,6 +115,71 @@ fn imports_that_are_not_granted() {
     }
     let function = WatGuest { before: "(import \"launch\" (func))".to_owned(), ..WatGuest::default() };
     refused(function.build(), &["launch"]);
+}
+
+/// A component that imports HTTP, as runtimes of JavaScript do, and calls it for a poisoned record.
+#[test]
+fn http_is_denied_when_it_is_used() {
+    let before = "(import \"wasi:http/types@0.2.0\" (instance $http (export \"fields\" (type (sub resource))) \
+        (export \"now\" (func))))";
+    let component = WatGuest { before: before.to_owned(), poisoned: "(call $now)".to_owned(), ..WatGuest::default() };
+    let bytes = component.build_with(|text| {
+        text.replace("(core module $Main", "(core func $now (canon lower (func $http \"now\")))\n(core module $Main")
+            .replace("(import \"host\" \"write\"", "(import \"host\" \"now\" (func $now))\n(import \"host\" \"write\"")
+            .replace(
+                "(export \"write\" (func $write))",
+                "(export \"write\" (func $write)) (export \"now\" (func $now))",
+            )
+    });
+    let folder = Scenario::new();
+    costs_that_record_alone(
+        &folder.file("web.wasm", bytes),
+        "trap",
+        "wasi:http/types@0.2.0#now is denied: an operator has no HTTP",
+    );
+}
+
+/// What was made for another host is told what it is.
+#[test]
+fn foreign_components_are_told_what_to_do() {
+    let exports = |name: &str| wat(&format!("(component (instance $i) (export \"{name}\" (instance $i)))"));
+    refused(exports("wasi:cli/run@0.2.0"), &["a command"]);
+    refused(exports("wasi:http/incoming-handler@0.2.0"), &["web component"]);
+    refused(exports("wasm-graph:processor/map@1.1.0"), &["Azure IoT Operations"]);
+    refused(exports("sage:operator/mapper@0.2.0"), &["newer contract", "upgrade sage-host"]);
+    refused(wat("(module)"), &["core module", "wasm-tools component new --adapt"]);
+    let streams = "(component (type $s (stream u8)) (import \"f\" (func (param \"s\" $s))))";
+    refused(wat(streams), &["WASI 0.3", "wasm32-wasip2"]);
+    let newer = "(import \"sage:operator/log@0.9.0\" (instance (export \"f\" (func))))";
+    refused(WatGuest { before: newer.to_owned(), ..WatGuest::default() }.build(), &["newer contract"]);
+}
+
+/// `inspect` says what becomes of each import.
+#[test]
+fn inspect_marks_what_is_denied_and_what_is_refused() {
+    let instance = |name: &str| format!("(import \"{name}\" (instance (export \"f\" (func))))");
+    let names = ["wasi:http/types@0.2.0", "wasi:sockets/tcp@0.2.0", "wasi:keyvalue/store@0.2.0"];
+    let component = WatGuest { before: names.map(instance).concat(), ..WatGuest::default() };
+    let folder = Scenario::new();
+    let path = folder.file("marked.wasm", component.build());
+    let inspect = |format: &str| {
+        let mut command = std::process::Command::new(folder.command("run").get_program());
+        let ran = command.args(["inspect", "--output", format]).arg(&path).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let text = inspect("text");
+    for line in [
+        "wasi:http/types@0.2.0  (denied at use)",
+        "wasi:sockets/tcp@0.2.0  (denied at use, but for addresses in capabilities.connect)",
+        "wasi:keyvalue/store@0.2.0  (refused: this host does not provide it)",
+        "sage:operator/output@0.1.0\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+    let told: serde_json::Value = serde_json::from_str(&inspect("json")).unwrap();
+    let access = ["wasi:http/types@0.2.0", "wasi:keyvalue/store@0.2.0", "sage:operator/log@0.1.0"];
+    let access = access.map(|name| told["access"][name].as_str().unwrap().to_owned());
+    assert_eq!(access, ["denied-at-use", "refused", "granted"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::answer::{Answer, Call};
 use super::failure::Failure;
 use super::field_answer::ReceivedTable;
+use super::printed::Printed;
 use super::received_answer::{Received, ReceivedEmission};
 use sage_batch::Batch;
 use sage_batch::wire::{
@@ -77,7 +78,7 @@ impl Answer {
         let mut received = self.received.take().unwrap_or_default();
         let taken = self.read_parts(&mut received, from);
         self.received = Some(received);
-        Ok(taken?.map_err(|error| Failure::of(&error, "")))
+        Ok(taken?.map_err(|error| Failure::of(&error, &Printed::default())))
     }
 
     fn read_parts(

@@ -7,7 +7,6 @@ use super::elsewhere::{CompileError, Compiled, Ports};
 use super::failure::os_error;
 use super::footprint::Footprint;
 use super::guest::component_ports;
-use super::load::everything;
 use super::loaded::has_ports;
 use super::runtime::Sandbox;
 
@@ -41,7 +40,7 @@ fn out_of_memory(error: &wasmtime::Error) -> bool {
 
 /// Asks a component for its side outputs, if it is an operator of a kind that has them. Runs the component.
 fn asked_for_ports(sandbox: &Sandbox, component: Component, bytes: &[u8]) -> Ports {
-    match sandbox.operator(Path::new("component"), component, &Footprint::of(bytes), &everything()) {
+    match sandbox.operator(Path::new("component"), component, &Footprint::of(bytes)) {
         Ok(loaded) if has_ports(loaded.kind()) => component_ports(&loaded).map_or_else(Ports::Failed, Ports::Told),
         // An error shows again, and is reported, when the component is loaded.
         Ok(_) | Err(_) => Ports::NotAsked,

@@ -4,6 +4,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 use wasmtime::Trap;
 
+use super::printed::Printed;
 use sage_machine::{OverBudget, OwnLimit, limit_behind};
 use sage_text::plain_text;
 
@@ -214,15 +215,15 @@ impl Failure {
         Self::new(code, plain_text(message))
     }
 
-    /// Converts the error of a call. `stderr` is the text that the guest wrote to standard error during the
-    /// call.
-    pub(super) fn of(error: &wasmtime::Error, stderr: &str) -> Self {
-        let (code, message) = Self::classify(error, stderr);
+    /// Converts the error of a call in which the guest printed text.
+    pub(super) fn of(error: &wasmtime::Error, printed: &Printed) -> Self {
+        let (code, message) = Self::classify(error, printed);
+        let message = printed.after(message, code == FailureCode::Panic);
         let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
         Self { code, message, backtrace, worker_died: false, breached: None }
     }
 
-    fn classify(error: &wasmtime::Error, stderr: &str) -> (FailureCode, String) {
+    fn classify(error: &wasmtime::Error, printed: &Printed) -> (FailureCode, String) {
         if let Some(HostTrap { code, message }) = error.downcast_ref() {
             return (*code, message.clone());
         }
@@ -233,7 +234,7 @@ impl Failure {
             Some(Trap::StackOverflow) => {
                 (FailureCode::StackOverflow, "the guest's stack overflowed (512 KiB)".to_owned())
             }
-            Some(Trap::UnreachableCodeReached) => match panic_text(stderr) {
+            Some(Trap::UnreachableCodeReached) => match printed.panic() {
                 Some(text) => (FailureCode::Panic, text),
                 None => (FailureCode::Trap, Trap::UnreachableCodeReached.to_string()),
             },
@@ -266,19 +267,6 @@ fn host_was_refused(refused: Errno) -> String {
     }
 }
 
-/// The panic message in a Rust guest's standard error: `thread '…' panicked at src/lib.rs:3:5:` and the lines
-/// after it.
-fn panic_text(stderr: &str) -> Option<String> {
-    let text = stderr.trim();
-    if text.is_empty() {
-        return None;
-    }
-    let from = text.find("panicked at").unwrap_or(0);
-    let text = text.get(from..).unwrap_or(text);
-    let text = text.split("\nnote: run with `RUST_BACKTRACE").next().unwrap_or(text);
-    Some(plain_text(text.trim_end()).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,10 +276,10 @@ mod tests {
         let error = wasmtime::Error::from(Trap::UnreachableCodeReached);
         let stderr = "\nthread '<unnamed>' panicked at src/lib.rs:3:5:\nno such thing\n\
                       note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
-        let failure = Failure::of(&error, stderr);
+        let failure = Failure::of(&error, &Printed::on_stderr(stderr));
         assert_eq!(failure.code, FailureCode::Panic);
         assert_eq!(failure.message, "panicked at src/lib.rs:3:5:\nno such thing");
-        assert_eq!(Failure::of(&error, "").code, FailureCode::Trap);
+        assert_eq!(Failure::of(&error, &Printed::default()).code, FailureCode::Trap);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::keyed_state::KeyedState;
 use super::lane_io::LaneIo;
 use super::limiter::Limiter;
 use super::loaded::Loaded;
+use super::printed::Printed;
 use super::stdio::Captured;
 use super::stop::Stop;
 use super::store::GuestStore;
@@ -192,8 +193,8 @@ impl Guest {
         match in_time.and(found) {
             Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work, columns: None }),
             Err(error) => {
-                let (stderr, _) = store.data().stderr.take();
-                Err((Failure::of(&error, &stderr), carried_of(store)))
+                let printed = store.data().take_printed();
+                Err((Failure::of(&error, &printed), carried_of(store)))
             }
         }
     }
@@ -392,7 +393,8 @@ impl Guest {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        let func = find(&mut self.store, &self.instance, export).map_err(|error| Failure::of(&error, ""))?;
+        let func =
+            find(&mut self.store, &self.instance, export).map_err(|error| Failure::of(&error, &Printed::default()))?;
         self.invoke(func, call, params)
     }
 
@@ -437,14 +439,20 @@ impl Guest {
             }
             Err(error) => {
                 data.state.roll_back();
-                let (stderr, _) = data.stderr.take();
-                Err(Failure::of(&error, &stderr))
+                let printed = data.take_printed();
+                Err(Failure::of(&error, &printed))
             }
         }
     }
 }
 
 impl GuestStore {
+    /// Takes what the guest printed during the call.
+    fn take_printed(&self) -> Printed {
+        let ((stdout, _), (stderr, _)) = (self.stdout.take(), self.stderr.take());
+        Printed { stdout, stderr }
+    }
+
     /// Turns the guest's writes to standard output and standard error into log lines.
     fn say_what_was_written(&mut self) {
         for (level, captured) in [(tracing::Level::INFO, &self.stdout), (tracing::Level::WARN, &self.stderr)] {

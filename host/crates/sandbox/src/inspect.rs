@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 
+use super::imports::ImportAccess;
 use sage_plan::{Description, Kind};
 
 /// The facts about a component that `sage-host inspect` shows.
@@ -21,6 +24,8 @@ pub struct Inspection {
     pub description: Option<Description>,
     /// Names of the imported interfaces.
     pub imports: Vec<String>,
+    /// What the component gets for each import.
+    pub access: BTreeMap<String, ImportAccess>,
     /// Names of the exports.
     pub exports: Vec<String>,
     /// The linear memories of its modules.

@@ -1,7 +1,7 @@
 //! Runs guests. No other crate of this workspace names wasmtime.
 //!
 //! A [`Sandbox`] compiles a component or takes the compiled code from its cache. The sandbox then checks that
-//! the component is an operator of this contract and that the component imports only granted interfaces. Each
+//! the component is an operator of this contract and that the host provides every interface it imports. Each
 //! [`Guest`] is one copy of the component: it has one store, is used by one thread at a time, and is called
 //! with whole batches. The guest's output comes back as an [`Answer`] in which every offset, index and length
 //! has been checked. An error comes back as a [`Failure`] with a stable [`FailureCode`].
@@ -46,10 +46,12 @@ mod fields_contract;
 mod find_component;
 mod float_list;
 mod footprint;
+mod foreign;
 mod guest;
 mod guest_log;
 mod helper_clock;
 mod host_functions;
+mod imports;
 mod inherited;
 mod inspect;
 mod instance_bytes;
@@ -61,6 +63,8 @@ mod linkers;
 mod load;
 mod load_error;
 mod loaded;
+mod no_udp;
+mod printed;
 mod received_answer;
 mod runtime;
 mod sealed_code;
@@ -87,6 +91,7 @@ pub use failure::{Failure, FailureCode};
 pub use guest::{Carried, Guest, GuestSpec, Progress};
 pub use guest_log::{GuestLog, KeptLines, LogLine, LogTo};
 
+pub use imports::ImportAccess;
 pub use inherited::kept_bytes;
 pub use inspect::{Inspection, MemoryDeclared};
 pub use keyed_state::KeyedState;

@@ -13,28 +13,21 @@ use super::wasi::link_wasi;
 #[derive(Default)]
 pub(super) struct Linkers {
     plain: OnceLock<Linker<GuestStore>>,
-    with_sockets: OnceLock<Linker<GuestStore>>,
     with_state: OnceLock<Linker<GuestStore>>,
-    with_both: OnceLock<Linker<GuestStore>>,
 }
 
 impl Linkers {
-    pub(super) fn get(&self, engine: &Engine, state: bool, sockets: bool) -> wasmtime::Result<&Linker<GuestStore>> {
-        let place = match (state, sockets) {
-            (false, false) => &self.plain,
-            (false, true) => &self.with_sockets,
-            (true, false) => &self.with_state,
-            (true, true) => &self.with_both,
-        };
+    pub(super) fn get(&self, engine: &Engine, state: bool) -> wasmtime::Result<&Linker<GuestStore>> {
+        let place = if state { &self.with_state } else { &self.plain };
         if let Some(linker) = place.get() {
             return Ok(linker);
         }
-        let linker = linker(engine, state, sockets)?;
+        let linker = linker(engine, state)?;
         Ok(place.get_or_init(|| linker))
     }
 }
 
-fn linker(engine: &Engine, state: bool, sockets: bool) -> wasmtime::Result<Linker<GuestStore>> {
+fn linker(engine: &Engine, state: bool) -> wasmtime::Result<Linker<GuestStore>> {
     let mut linker = Linker::new(engine);
     link_output(&mut linker)?;
     link_fields_output(&mut linker)?;
@@ -45,6 +38,6 @@ fn linker(engine: &Engine, state: bool, sockets: bool) -> wasmtime::Result<Linke
     if state {
         link_state(&mut linker)?;
     }
-    link_wasi(&mut linker, sockets)?;
+    link_wasi(&mut linker)?;
     Ok(linker)
 }

@@ -8,29 +8,28 @@ use super::check_shape::check_shape;
 use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
 use super::fields_contract::{FieldBatchRef, TableRef};
 use super::footprint::Footprint;
+use super::imports::{ImportAccess, with_denied_http};
 use super::inspect::Inspection;
 use super::known::Known;
 use super::load_error::LoadError;
 use super::loaded::{Exports, Loaded, has_ports};
 use super::runtime::Sandbox;
 use super::store::GuestStore;
-use sage_plan::{Capabilities, ComponentFacts, Kind};
+use sage_plan::{ComponentFacts, Kind};
 
 /// Most imports or exports of a component. A Rust component imports about 20 interfaces.
 const MOST_NAMES: usize = 256;
-/// Prefix of the socket interfaces, which are linked only if an address is granted.
-const SOCKETS: &str = "wasi:sockets/";
 
 impl Sandbox {
     /// Compiles the component in a file, or takes it from the cache, and checks that it is an operator that
-    /// imports only interfaces that `granted` allows. A compilation takes milliseconds to seconds.
+    /// imports only interfaces that this host provides. A compilation takes milliseconds to seconds.
     ///
     /// # Errors
     /// Any [`LoadError`]. Of the component's code, at most its start function and `ports` have run, and these
     /// in the compiler's process if components are compiled there.
-    pub fn load(&self, path: &Path, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
+    pub fn load(&self, path: &Path) -> Result<Arc<Loaded>, LoadError> {
         let known = self.known(path)?;
-        self.load_known(path, &known, granted)
+        self.load_known(path, &known)
     }
 
     /// Loads a component that another process of this host compiled and examined. `compiled` is the file with
@@ -47,46 +46,22 @@ impl Sandbox {
         &self,
         compiled: &Path,
         (facts, instance_bytes): (ComponentFacts, u64),
-        granted: &Capabilities,
     ) -> Result<Arc<Loaded>, LoadError> {
         // SAFETY: the caller ensures it.
         let component = unsafe { Component::deserialize_file(self.engine(), compiled) }.map_err(LoadError::engine)?;
         let inspection = describe(self, compiled, &component, &Footprint::default())?;
         let exports = find_exports(self, compiled, &component, (facts.kind, facts.by_field))?;
-        let pre = self.link(compiled, &component, &inspection, facts.kind, granted)?;
+        let pre = self.link(compiled, &component, &inspection, facts.kind)?;
         let (path, alarm) = (compiled.to_owned(), self.ticker().alarm());
         Ok(Arc::new(Loaded { path, component, facts, instance_bytes, inspection, exports, pre, alarm }))
     }
 
-    /// Loads the component in a file for planning, regardless of its imports. [`Sandbox::grant`] makes it ready to
-    /// run.
-    ///
-    /// # Errors
-    /// As [`Sandbox::load`].
-    pub fn load_for_planning(&self, path: &Path) -> Result<Arc<Loaded>, LoadError> {
-        self.load(path, &everything())
-    }
-
-    /// The facts that planning needs about the component in a file, regardless of its imports.
+    /// The facts that planning needs about the component in a file, which must be an operator.
     ///
     /// # Errors
     /// As [`Sandbox::load`].
     pub fn facts(&self, path: &Path) -> Result<ComponentFacts, LoadError> {
-        self.load_for_planning(path).map(|loaded| loaded.facts.clone())
-    }
-
-    /// The same component with only the interfaces that `granted` allows. Its file is not read again, so the
-    /// component that runs is the one that was planned with.
-    ///
-    /// # Errors
-    /// [`LoadError::NotGranted`]: the component imports an interface without a grant.
-    pub fn grant(&self, loaded: &Arc<Loaded>, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
-        let sockets = !granted.connect.is_empty();
-        if sockets || !loaded.inspection.imports.iter().any(|import| import.starts_with(SOCKETS)) {
-            return Ok(Arc::clone(loaded));
-        }
-        let pre = self.link(&loaded.path, &loaded.component, &loaded.inspection, loaded.kind(), granted)?;
-        Ok(Arc::new(Loaded { pre, ..Loaded::clone(loaded) }))
+        self.load(path).map(|loaded| loaded.facts.clone())
     }
 
     /// Describes the component in a file, even if it is not an operator of this contract.
@@ -97,7 +72,7 @@ impl Sandbox {
         let known = self.known(path)?;
         let mut inspection = describe(self, path, &known.component, &known.facts.footprint)?;
         if inspection.kind.is_some()
-            && let Ok(loaded) = self.load_known(path, &known, &everything())
+            && let Ok(loaded) = self.load_known(path, &known)
         {
             inspection.ports.clone_from(&loaded.facts.ports);
         }
@@ -105,8 +80,8 @@ impl Sandbox {
         Ok(inspection)
     }
 
-    fn load_known(&self, path: &Path, known: &Known, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
-        let mut loaded = self.operator(path, known.component.clone(), &known.facts.footprint, granted)?;
+    fn load_known(&self, path: &Path, known: &Known) -> Result<Arc<Loaded>, LoadError> {
+        let mut loaded = self.operator(path, known.component.clone(), &known.facts.footprint)?;
         let ports = if has_ports(loaded.kind()) { self.ports_of(known, &loaded)? } else { Vec::new() };
         check_ports(path, &ports)?;
         if let Some(loaded) = Arc::get_mut(&mut loaded) {
@@ -124,7 +99,6 @@ impl Sandbox {
         path: &Path,
         component: Component,
         footprint: &Footprint,
-        granted: &Capabilities,
     ) -> Result<Arc<Loaded>, LoadError> {
         let inspection = describe(self, path, &component, footprint)?;
         let Some(kind) = inspection.kind else {
@@ -136,7 +110,7 @@ impl Sandbox {
         };
         let by_field = inspection.by_field;
         let exports = find_exports(self, path, &component, (kind, by_field))?;
-        let pre = self.link(path, &component, &inspection, kind, granted)?;
+        let pre = self.link(path, &component, &inspection, kind)?;
         let initial_bytes = inspection.memories.iter().map(|memory| memory.initial_bytes).sum();
         let facts = ComponentFacts { kind, ports: Vec::new(), description: None, initial_bytes, by_field };
         Ok(Arc::new(Loaded {
@@ -157,25 +131,19 @@ impl Sandbox {
         component: &Component,
         inspection: &Inspection,
         kind: Kind,
-        granted: &Capabilities,
     ) -> Result<InstancePre<GuestStore>, LoadError> {
-        let sockets = !granted.connect.is_empty();
-        let linker = self.linker(kind == Kind::Process, sockets).map_err(LoadError::engine)?;
-        linker.instantiate_pre(component).map_err(|error| {
-            let imports: Vec<_> =
-                inspection.imports.iter().filter(|name| !grantable(name, kind, sockets)).cloned().collect();
+        let linker = self.linker(kind == Kind::Process).map_err(LoadError::engine)?;
+        let with_http = with_denied_http(linker, component).map_err(LoadError::engine)?;
+        with_http.as_ref().unwrap_or(linker).instantiate_pre(component).map_err(|error| {
+            let refused = inspection.access.iter().filter(|(_, access)| **access == ImportAccess::Refused);
+            let imports: Vec<_> = refused.map(|(name, _)| name.clone()).collect();
             if imports.is_empty() {
                 LoadError::WrongShape { path: path.to_owned(), what: format!("{error:#}") }
             } else {
-                LoadError::NotGranted { path: path.to_owned(), imports }
+                LoadError::NotProvided { path: path.to_owned(), imports }
             }
         })
     }
-}
-
-/// Grants that link every interface that some pipeline could grant. They are used only for linking.
-pub(super) fn everything() -> Capabilities {
-    Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
 }
 
 fn describe(
@@ -204,6 +172,7 @@ fn describe(
     };
     let by_field = kind.is_some_and(|(_, by_field)| by_field);
     let kind = kind.map(|(kind, _)| kind);
+    let access = imports.iter().map(|import| (import.clone(), ImportAccess::of(import, kind))).collect();
     Ok(Inspection {
         bytes: footprint.binary,
         kind,
@@ -212,6 +181,7 @@ fn describe(
         ports: Vec::new(),
         description: None,
         imports,
+        access,
         exports,
         memories: footprint.memories.clone(),
     })
@@ -227,23 +197,6 @@ fn operator_export(name: &str) -> Option<(Option<(Kind, bool)>, &str)> {
         _ => None,
     });
     Some((found, version))
-}
-
-fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
-    let base = import.split('@').next().unwrap_or(import);
-    if base.starts_with(SOCKETS) {
-        return sockets;
-    }
-    match base.strip_prefix(PACKAGE) {
-        Some("types" | "output" | "fields" | "fields-output" | "log" | "metrics" | "inference" | "edges") => {
-            import.split('@').nth(1).is_some_and(speaks)
-        }
-        Some("state") => kind == Kind::Process && import.split('@').nth(1).is_some_and(speaks),
-        Some(_) => false,
-        None => ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"]
-            .iter()
-            .any(|granted| base.starts_with(granted)),
-    }
 }
 
 fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {

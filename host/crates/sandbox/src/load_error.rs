@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::contract::{PACKAGE, WIT_VERSION};
 use super::failure::{Failure, FailureCode};
+use super::foreign;
 use sage_machine::PlainFileError;
 use sage_text::{exact_size, plain_line};
 
@@ -69,9 +70,9 @@ pub enum LoadError {
         /// The function, and how it differs.
         what: String,
     },
-    /// The component imports interfaces that it is not granted.
-    #[error("component {path} imports {}, which it is not granted", in_a_line(imports))]
-    NotGranted {
+    /// The component imports interfaces that the host does not have for its kind.
+    #[error("component {path} imports {}, which this host does not provide", in_a_line(imports))]
+    NotProvided {
         /// The component's file.
         path: PathBuf,
         /// Names of the interfaces.
@@ -166,13 +167,10 @@ impl LoadError {
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Some("build it: `sage-host build` in the folder of its crate; paths are relative to the pipeline file")
             }
-            Self::NotAComponent { .. } => Some("build the operator with `sage-host build`, which makes a component"),
-            Self::NoOperator { .. } => {
-                Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest")
-            }
-            Self::NotGranted { .. } => {
-                Some("grant it under `capabilities` in the pipeline file, or build the operator without it")
-            }
+            Self::NotAComponent { found, .. } => Some(foreign::hint_for_file(found)),
+            Self::Invalid { reason, .. } => foreign::hint_for_reason(reason),
+            Self::NoOperator { found, .. } => Some(foreign::hint_for_exports(found)),
+            Self::NotProvided { imports, .. } => Some(foreign::hint_for_imports(imports)),
             Self::TooLarge { .. } => Some("build with `--release`, or raise max_component_bytes in host.toml"),
             Self::CompileTimeout { .. } => {
                 Some("raise compile_timeout in host.toml, if this component may take so long")

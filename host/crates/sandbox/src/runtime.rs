@@ -114,10 +114,9 @@ impl Sandbox {
         self.options.max_component_bytes
     }
 
-    /// A linker with every function that a guest may import. The functions of `state` and of sockets are linked
-    /// only on request.
-    pub(super) fn linker(&self, state: bool, sockets: bool) -> wasmtime::Result<&Linker<GuestStore>> {
-        self.linkers.get(&self.engine, state, sockets)
+    /// A linker with every function that a guest may import. The functions of `state` are linked only on request.
+    pub(super) fn linker(&self, state: bool) -> wasmtime::Result<&Linker<GuestStore>> {
+        self.linkers.get(&self.engine, state)
     }
 }
 

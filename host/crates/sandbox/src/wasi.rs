@@ -15,13 +15,14 @@ use super::clocks::Coarse;
 use super::deadline::Deadline;
 use super::failure::{FailureCode, HostTrap};
 use super::lane_io::LaneIo;
+use super::no_udp::NoUdp;
 use super::stdio::Captured;
 use super::store::GuestStore;
 use sage_plan::{Capabilities, ClockPrecision};
 
 /// Links the WASI 0.2 imports of a Rust component. An import without a grant is empty: no folders, an empty
-/// environment, a closed standard input. Sockets are linked only if an address is granted.
-pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmtime::Result<()> {
+/// environment, a closed standard input, sockets that cannot be made.
+pub(super) fn link_wasi(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     use bindings::{cli, clocks, filesystem, random};
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
     use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
@@ -60,17 +61,22 @@ pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmt
         io: &s.io,
         table: &mut s.resources,
     })?;
-    if sockets {
-        use bindings::sockets::{instance_network, network, tcp_create_socket};
-        tcp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
-        instance_network::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
-        network::add_to_linker::<S, WasiSockets>(linker, &network::LinkOptions::default(), S::sockets)?;
-        sync::sockets::udp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
-        bindings::sockets::ip_name_lookup::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
-        sync::sockets::tcp::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
-        sync::sockets::udp::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
-    }
-    Ok(())
+    link_sockets(linker)
+}
+
+/// Links the sockets. [`wasi_context`] denies them unless an address is granted: runtimes of languages import them
+/// without using them, so an import alone is no reason to refuse a component.
+fn link_sockets(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+    use bindings::sockets::{instance_network, network, tcp_create_socket};
+
+    type S = GuestStore;
+    tcp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
+    instance_network::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
+    network::add_to_linker::<S, WasiSockets>(linker, &network::LinkOptions::default(), S::sockets)?;
+    sync::sockets::udp_create_socket::add_to_linker::<S, NoUdp>(linker, |_| NoUdp)?;
+    bindings::sockets::ip_name_lookup::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
+    sync::sockets::tcp::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
+    sync::sockets::udp::add_to_linker::<S, WasiSockets>(linker, S::sockets)
 }
 
 /// Builds the guest's WASI context from the pipeline's grants.

@@ -28,7 +28,7 @@ const TURN: Duration = Duration::from_millis(8);
 /// Cost for each record of one call of a map and of a filter, beside the cost of the smallest possible guest.
 pub(crate) fn boundary(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
-    let load = |name| -> Result<_, Problem> { Ok(sandbox.load(&place.operator(name)?, &Capabilities::default())?) };
+    let load = |name| -> Result<_, Problem> { Ok(sandbox.load(&place.operator(name)?)?) };
     let (map, filter) = (load("identity")?, load("keep_nonempty")?);
     let forms = FORMS.iter().map(|form| Ok((form, load(form.operator)?))).collect::<Result<Vec<_>, Problem>>()?;
     let mut figures = Vec::new();

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use sage_batch::fields::{DataType, FieldColumn, FieldType, Schema, Table};
 use sage_batch::{Batch, Origin, Record};
-use sage_plan::Capabilities;
 use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
 
 use crate::boundary::spec;
@@ -73,9 +72,7 @@ const MEASURED: [Measured; 6] = [
 /// Cost for each record of one call by field. Different components are measured in turns.
 pub(crate) fn boundary(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
-    let load = |measured: &Measured| -> Result<_, Problem> {
-        Ok(sandbox.load(&place.operator(measured.component)?, &Capabilities::default())?)
-    };
+    let load = |measured: &Measured| -> Result<_, Problem> { Ok(sandbox.load(&place.operator(measured.component)?)?) };
     let loaded: Vec<Arc<Loaded>> = MEASURED.iter().map(load).collect::<Result<_, _>>()?;
     let mut figures = Vec::new();
     for rows in ROWS {

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sage_batch::{Batch, Origin, Record};
-use sage_plan::Capabilities;
 use sage_sandbox::{Carried, Guest, KeyedState, Sandbox, SandboxOptions};
 
 use crate::boundary::spec;
@@ -13,7 +12,7 @@ use crate::place::Place;
 /// record.
 pub(crate) fn restart(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
-    let loaded = sandbox.load(&place.guest("map_panics")?, &Capabilities::default())?;
+    let loaded = sandbox.load(&place.guest("map_panics")?)?;
     let spec = spec();
     let (poison, good) = (batch(b"poison"), batch(b"good"));
     let begin =

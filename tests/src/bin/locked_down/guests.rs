@@ -26,7 +26,7 @@ pub(crate) fn tell(lockdown: &Lockdown, order: &LockdownSetup) {
     let capabilities =
         Capabilities { folders: order.grants(), connect: order.connect.clone(), ..Capabilities::default() };
     let path = format!("/proc/self/fd/{}", component.as_raw_fd());
-    let loaded = sandbox.load(Path::new(&path), &capabilities).unwrap();
+    let loaded = sandbox.load(Path::new(&path)).unwrap();
     fenced.after_setup().unwrap();
 
     let spec = spec(capabilities);

@@ -116,6 +116,7 @@ impl RunError {
             Self::Connector { error, .. } => error.hint.as_deref(),
             Self::Models(error) => error.hint(),
             Self::Checkpoint { hint, .. } => hint.as_deref(),
+            Self::Start(failures) => failures.iter().find_map(|failure| failure.hint.as_deref()),
             _ => None,
         }
     }

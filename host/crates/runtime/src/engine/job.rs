@@ -162,7 +162,7 @@ impl Job {
                 return Err(errors.into());
             }
         };
-        let components = granted(&sandbox, &plan, &planned)?;
+        let components = components(&sandbox, &plan, &planned)?;
         let control = Arc::new(Control::new());
         // The query of the driver is slow, so it is only made if a stage needs a device.
         let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
@@ -349,7 +349,7 @@ type Planned = BTreeMap<PathBuf, Arc<Loaded>>;
 fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> (Catalog, Planned) {
     let (mut catalog, mut planned) = (Catalog::new(), Planned::new());
     for path in paths {
-        let facts = sandbox.load_for_planning(path).map(|loaded| {
+        let facts = sandbox.load(path).map(|loaded| {
             let facts = loaded.facts().clone();
             planned.insert(path.clone(), loaded);
             facts
@@ -369,16 +369,16 @@ fn unusable(error: &LoadError) -> Unusable {
     }
 }
 
-/// The component of each stage, with the interfaces that the pipeline grants to the stage.
-fn granted(sandbox: &Sandbox, plan: &Plan, planned: &Planned) -> Result<BTreeMap<StageId, Arc<Loaded>>, JobError> {
+/// The component of each stage. A component that was planned with is not read again, so it is the one that runs.
+fn components(sandbox: &Sandbox, plan: &Plan, planned: &Planned) -> Result<BTreeMap<StageId, Arc<Loaded>>, JobError> {
     let mut components = BTreeMap::new();
     for (id, stage) in plan.stages() {
         let Work::Component(component, _) = &stage.work else { continue };
-        let granted = match planned.get(&component.path) {
-            Some(loaded) => sandbox.grant(loaded, &component.capabilities),
-            None => sandbox.load(&component.path, &component.capabilities),
+        let loaded = match planned.get(&component.path) {
+            Some(loaded) => Ok(Arc::clone(loaded)),
+            None => sandbox.load(&component.path),
         };
-        components.insert(id, granted.map_err(|error| JobError::Component { stage: stage.name.clone(), error })?);
+        components.insert(id, loaded.map_err(|error| JobError::Component { stage: stage.name.clone(), error })?);
     }
     Ok(components)
 }

@@ -181,7 +181,7 @@ fn load(sandbox: &Sandbox, order: &WorkerSetup) -> Result<Arc<Loaded>, WorkerErr
     let facts = ComponentFacts { kind, ports, description: Some(Arc::new(description)), initial_bytes: 0, by_field };
     // SAFETY: the descriptor refers to a memory file. The host wrote its own compiler's output to that file and
     // sealed it against every change before it started this process.
-    Ok(unsafe { sandbox.load_compiled(path.as_ref(), (facts, order.instance_bytes), &order.capabilities) }?)
+    Ok(unsafe { sandbox.load_compiled(path.as_ref(), (facts, order.instance_bytes)) }?)
 }
 
 /// The access of the lane's guest to models.

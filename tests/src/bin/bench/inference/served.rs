@@ -9,7 +9,7 @@ use sage_machine::{Inventory, LeasedThreads, SharedCpus, Supply};
 use sage_models::{Devices, ModelAccess, ModelService};
 use sage_observe::GuestMetrics;
 use sage_plan::config::{DeviceKind, HostSettings, TenantName};
-use sage_plan::{Capabilities, Plan, StageId};
+use sage_plan::{Plan, StageId};
 use sage_runtime::engine::{
     HeldLeases, InFlight, InstanceLauncher, InstanceSetup, Job, JobOptions, LaneGuest, Launcher as _, RunContext,
 };
@@ -97,7 +97,7 @@ impl Prepared {
             cache_folder: options.cache_folder(&settings),
             ..SandboxOptions::default()
         })?;
-        let loaded = sandbox.load(&guest, &Capabilities::default())?;
+        let loaded = sandbox.load(&guest)?;
         let devices = Devices::detect(&settings);
         let program = ProcessIsolation::new(place.program()?);
         let in_workers = order.in_workers;

@@ -7,7 +7,6 @@ use super::examination::{Examination, in_full, shown};
 use super::worker_process::ECHO;
 use crate::engine::JobOptions;
 use sage_machine::Tier;
-use sage_plan::Capabilities;
 use sage_plan::config::HostSettings;
 use sage_sandbox::{CompileLimits, LoadError, Sandbox, SandboxOptions};
 
@@ -64,7 +63,7 @@ fn tried(folder: &Path, settings: &HostSettings, program: &Path) -> Result<(Dura
     let load = || {
         let sandbox = open(inside.path())?;
         let started = Instant::now();
-        sandbox.load(&component, &Capabilities::default())?;
+        sandbox.load(&component)?;
         Ok(started.elapsed())
     };
     let (compiled, loaded) = (load()?, load()?);

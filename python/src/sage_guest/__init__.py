@@ -1,0 +1,45 @@
+"""Operators of sage-host in Python: plain functions with a decorator.
+
+    >>> from sage_guest import Reject, map
+    >>> @map
+    ... def to_celsius(reading: dict) -> dict:
+    ...     celsius = (reading["fahrenheit"] - 32) / 1.8
+    ...     if celsius < -273.15:
+    ...         raise Reject(f"{celsius:.2f} °C is below absolute zero")
+    ...     return {"sensor": reading["sensor"], "celsius": round(celsius, 2)}
+
+A function stays a function, so a test calls it:
+
+    >>> to_celsius({"sensor": "a", "fahrenheit": 50.0})
+    {'sensor': 'a', 'celsius': 10.0}
+
+The annotation of the first parameter says what a record is: ``bytes``, ``str``, a dataclass, or anything else for the
+value of a JSON text. ``Reject`` costs the record and nothing else, and so does an error of the data (``KeyError``,
+``ValueError``, ``TypeError``, ...). Any other exception fails the batch, which the host tries again and then halves.
+
+A module that has operators is imported once, when its component is made: its memory at that moment is where every copy
+of the operator starts. Nothing can be imported later, because a component has no files.
+"""
+
+from ._host import current_input, log, metrics
+from ._operators import Operator, filter, flat_map, key_by, map, process, sink, source
+from ._records import Reject, To
+from ._state import State, entries
+
+__all__ = [
+    "Operator",
+    "Reject",
+    "State",
+    "To",
+    "current_input",
+    "entries",
+    "filter",
+    "flat_map",
+    "key_by",
+    "log",
+    "map",
+    "metrics",
+    "process",
+    "sink",
+    "source",
+]

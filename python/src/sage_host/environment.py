@@ -1,0 +1,259 @@
+"""Environments: where a pipeline is described, and where it runs."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable as AnyIterable
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Union
+
+from sage_guest import Operator
+
+from .component import PathLike, Wasm
+from .errors import GraphError
+from .graph import Graph, Settings, Stage
+from .job import Job
+from .packing import PythonOperator
+from .records import Taker, decoder, is_text
+from .report import Report
+from .resources import Resources
+from .stream import Inputs, OnError, Stream, _runs, all_of, edges
+from .summary import Summary
+from .toml_text import document
+
+_OF_SAGE = {
+    "from_collection": "it is `from_batch` here",
+    "from_kafka_source": "there is no connector for Kafka: write a source as a component or as a generator",
+    "from_future": "a pipeline has no circles",
+    "register_service": "operators share nothing: models are declared with env.model(...)",
+    "set_console_log_level": "it is the argument log_level= of the environment",
+}
+
+
+class Feed(NamedTuple):
+    """A source of this process."""
+
+    stage: Stage
+    records: Iterable[object]
+    #: Whether the records are in memory already.
+    is_batch: bool
+
+
+class Take(NamedTuple):
+    """A sink of this process."""
+
+    stage: Stage
+    target: Taker
+    decode: Callable[[bytes], Any]
+
+
+class Environment:
+    """A pipeline under construction. :class:`LocalEnvironment` and :class:`RemoteEnvironment` run it."""
+
+    def __init__(self, name: str, folder: Optional[PathLike] = None) -> None:
+        self.name = name
+        #: The folder from which relative paths lead.
+        self.folder = os.path.abspath(os.fspath(folder) if folder is not None else os.getcwd())
+        self.graph = Graph()
+        self.feeds: List[Feed] = []
+        self.takes: List[Take] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_SAGE:
+            raise AttributeError(f"an environment has no `{name}`: {_OF_SAGE[name]}")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    # Sources
+
+    def from_file(
+        self,
+        path: PathLike,
+        *,
+        format: Optional[str] = None,
+        name: Optional[str] = None,
+        on_error: Optional[OnError] = None,
+        key: Optional[str] = None,
+        event_time: Optional[Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, str]] = None,
+        schema: Optional[Mapping[str, Any]] = None,
+        **options: Any,
+    ) -> Stream:
+        """The records of a file, or of all files of a pattern. ``options`` are the other keys of ``file`` in a pipeline
+        file, such as ``compression`` and ``delimiter``.
+
+        >>> from sage_host import LocalEnvironment
+        >>> env = LocalEnvironment("readings")
+        >>> env.from_file("days/*.csv.gz", format="csv", key="sensor")
+        Stream('days')
+        """
+        written = os.fspath(path)
+        plain = [part for part in written.replace("\\\\", "/").split("/") if part and not set(part) & set("*?[")]
+        made = (plain[-1] if plain else "files").split(".")[0] or "files"
+        file = {"path": written, "format": format, **options}
+        keys = {
+            "name": self.graph.name_for(name, made),
+            "file": {key: value for key, value in file.items() if value is not None},
+            "on_error": on_error if on_error is None or isinstance(on_error, str) else dict(on_error),
+            "key": key,
+            "event_time": dict(event_time) if event_time else None,
+            "headers": dict(headers) if headers else None,
+            "schema": dict(schema) if schema else None,
+        }
+        return Stream(self, self.graph.add("source", keys).name)
+
+    def from_batch(self, records: Iterable[object], *, name: Optional[str] = None, key: Optional[str] = None) -> Stream:
+        """The records of a list: dicts and other values of JSON, or texts, or bytes without line ends."""
+        listed = list(records)
+        text = bool(listed) and is_text(listed[0])
+        if text and key is not None:
+            raise GraphError("key= names a field, and a text has none", hint="give dicts, or use key_by(...)")
+        return self._feed(listed, name, "batch", text, key, is_batch=True)
+
+    def from_source(
+        self,
+        source: Any,
+        *,
+        name: Optional[str] = None,
+        key: Optional[str] = None,
+        text: bool = False,
+        parallelism: int = 1,
+        resources: Optional[Resources] = None,
+        limits: Optional[Mapping[str, Any]] = None,
+        on_error: Optional[OnError] = None,
+        retries: Optional[int] = None,
+        config: Optional[Mapping[str, Any]] = None,
+        capabilities: Optional[Mapping[str, Any]] = None,
+    ) -> Stream:
+        """The records of a component, of a function with ``@sage_guest.source``, or of an iterable or generator of this
+        process. ``text`` says that an iterable gives texts or bytes instead of values of JSON."""
+        if isinstance(source, (Wasm, PythonOperator, Operator)):
+            if key is not None or text:
+                raise GraphError("key= and text= are for an iterable of this process", hint="use key_by(...)")
+            made = _runs("source", source, config)
+            stage = self.graph.name_for(name, made.stage_name)
+            keys = Settings("source", stage).keys(
+                parallelism=parallelism,
+                resources=resources,
+                limits=limits,
+                on_error=on_error,
+                retries=retries,
+                config=made.config,
+                capabilities=capabilities,
+                models=None,
+                partition=None,
+            )
+            return Stream(self, self.graph.add("source", {"name": stage, **keys}, made).name, made)
+        given = (resources, limits, retries, config, capabilities)
+        if parallelism != 1 or any(value is not None for value in given):
+            raise GraphError(
+                "a source of this process takes no settings of an operator",
+                hint="put @sage_guest.source on a generator function to run it as an operator",
+            )
+        made_name = getattr(source, "__name__", "source")
+        records = source() if callable(source) and not isinstance(source, AnyIterable) else source
+        if not isinstance(records, AnyIterable) or isinstance(records, (str, bytes, Mapping)):
+            raise GraphError(
+                f"{source!r} is no source", hint="a source is Wasm(...), an iterable, or a function that returns one"
+            )
+        return self._feed(records, name, made_name, text, key, is_batch=False)
+
+    def generate(
+        self,
+        *,
+        count: Optional[int] = None,
+        rate: Optional[int] = None,
+        payload_bytes: Optional[Union[int, str]] = None,
+        keys: Optional[int] = None,
+        seed: Optional[int] = None,
+        name: Optional[str] = None,
+    ) -> Stream:
+        """Made-up records, the same for the same seed."""
+        asked = {"count": count, "rate": rate, "payload_bytes": payload_bytes, "keys": keys, "seed": seed}
+        made = {key: value for key, value in asked.items() if value is not None}
+        return Stream(
+            self, self.graph.add("source", {"name": self.graph.name_for(name, "generate"), "generate": made}).name
+        )
+
+    def connect(self, **streams: Stream) -> Inputs:
+        """Named inputs of the next operator: ``env.connect(left=orders, right=clicks).process(...)``."""
+        if not streams:
+            raise GraphError("connect() has no streams", hint="write env.connect(left=a, right=b)")
+        all_of(self, list(streams.values()))
+        return Inputs(self, {"inputs": edges(streams)})
+
+    def model(self, name: str, path: PathLike, **keys: Any) -> None:
+        """Declare a model for operators with ``models=[name]`` and ``num_gpus``. ``keys`` are those of ``[model.NAME]``."""
+        self.graph.models[name] = {"path": os.fspath(path), **keys}
+
+    def _feed(
+        self,
+        records: Iterable[object],
+        name: Optional[str],
+        made: str,
+        text: bool,
+        key: Optional[str],
+        *,
+        is_batch: bool,
+    ) -> Stream:
+        keys = {"name": self.graph.name_for(name, made), "stdin": {} if text else {"format": "jsonl"}, "key": key}
+        stage = self.graph.add("source", keys)
+        self.feeds.append(Feed(stage, records, is_batch))
+        return Stream(self, stage.name)
+
+    def local_sink(self, keys: Dict[str, Any], target: Taker, format: str) -> None:
+        """A sink of this process. Streams call it."""
+        decode = decoder(format)
+        stage = self.graph.add("sink", {**keys, "stdout": {}})
+        self.takes.append(Take(stage, target, decode))
+
+    def is_sink_operator(self, target: object) -> bool:
+        """Whether a sink runs in the pipeline, and not in this process. Streams call it."""
+        return isinstance(target, Operator) or (
+            not isinstance(target, (str, list, os.PathLike, io.IOBase))
+            and callable(getattr(target, "write", None))
+            and not callable(target)
+        )
+
+    # The pipeline
+
+    def to_toml(self) -> str:
+        """The pipeline file that does the same. Sources and sinks of this process are standard input and output there."""
+        for what, stages in (("source", self.feeds), ("sink", self.takes)):
+            if len(stages) > 1:
+                names = ", ".join(each.stage.name for each in stages)
+                raise GraphError(
+                    f"a pipeline file has one standard {'input' if what == 'source' else 'output'}, and {names} are all "
+                    f"{what}s of this process",
+                    hint="execute() runs them all",
+                )
+        return document(self.graph.tables(self.name))
+
+    def operators(self) -> List[PythonOperator]:
+        """The Python operators of the pipeline, each once."""
+        found = {stage.runs.path: stage.runs for stage in self.graph.stages if isinstance(stage.runs, PythonOperator)}
+        return list(found.values())
+
+    def pack(self) -> Sequence[str]:
+        """Make the components of the Python operators that are not in the cache. Returns all their paths."""
+        return [operator.pack() for operator in self.operators()]
+
+    def validate(self) -> None:
+        """Check the pipeline, its components, and whether it can run there; raises every error at once."""
+        raise NotImplementedError
+
+    def explain(self) -> Report:
+        """What each instance would get, and by which mechanism."""
+        raise NotImplementedError
+
+    def submit(self) -> Job:
+        """Start the pipeline and return at once."""
+        raise NotImplementedError
+
+    def execute(self, timeout: Optional[float] = None) -> Summary:
+        """Run the pipeline to its end. Raises what went wrong."""
+        job = self.submit()
+        try:
+            return job.wait(timeout)
+        except (KeyboardInterrupt, TimeoutError):
+            job.stop()
+            raise
