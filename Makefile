@@ -16,7 +16,7 @@ NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 # Tests of pipeline results, which must be the same in threads and in worker processes.
 BOTH_WAYS := --test cases --test compatibility --test conformance --test examples --test hostile \
 	--test properties --test flights --test models --test records_by_field --test inputs --test nested_fields \
-	--test edges_by_field --test jobs
+	--test edges_by_field --test jobs --test checkpoints
 
 say = @printf '\n==> %s\n' "$(1)"
 
@@ -156,6 +156,66 @@ wheel: host ## make the wheel with the Python package and the program
 	$(call say,making the wheel)
 	python3 python/wheel.py "$(SAGE_HOST)" "$(HOST_TARGET)/wheel"
 
+# The folder of jsonschema after `make jsonschema`. Without it, answers of the API are not compared with their schemas.
+JSONSCHEMA_VERSION := 4.25.1
+JSONSCHEMA_FOLDER := $(HOME)/.cache/sage-host/jsonschema
+
+.PHONY: jsonschema
+jsonschema: ## install jsonschema from PyPI, for the test that compares answers of the API with its OpenAPI document
+	@if [ -d "$(JSONSCHEMA_FOLDER)" ]; then \
+		echo "==> jsonschema is in $(JSONSCHEMA_FOLDER)"; \
+		exit 0; \
+	fi; \
+	got=$$(mktemp -d); trap 'rm -rf "$$got"' EXIT; \
+	if ! python3 -m pip install --quiet --only-binary :all: --target "$$got/jsonschema" \
+			jsonschema==$(JSONSCHEMA_VERSION); then \
+		echo "==> skipped: pip cannot get jsonschema $(JSONSCHEMA_VERSION); the test that needs it will be skipped"; \
+		exit 0; \
+	fi; \
+	mkdir -p "$(dir $(JSONSCHEMA_FOLDER))"; \
+	mv "$$got/jsonschema" "$(JSONSCHEMA_FOLDER)"; \
+	echo "==> jsonschema is in $(JSONSCHEMA_FOLDER)"
+
+# Prometheus and its promtool, from Debian's package without its service. Without them, tests of metrics, alert rules
+# and the Grafana dashboard are skipped.
+PROMETHEUS_FOLDER := $(HOME)/.cache/sage-host/prometheus
+
+.PHONY: prometheus
+prometheus: ## get Prometheus and promtool from Debian's package, for tests of metrics and alert rules
+	@if [ -x "$(PROMETHEUS_FOLDER)/usr/bin/promtool" ]; then \
+		echo "==> Prometheus is in $(PROMETHEUS_FOLDER)"; \
+		exit 0; \
+	fi; \
+	got=$$(mktemp -d); trap 'rm -rf "$$got"' EXIT; chmod 755 "$$got"; \
+	get() { (cd "$$got" && apt-get -o APT::Sandbox::User=root download --quiet prometheus && dpkg -x prometheus_*.deb unpacked); }; \
+	if ! get && ! { apt-get update --quiet >/dev/null && get; }; then \
+		echo "==> skipped: apt-get cannot get prometheus; tests that need it will be skipped"; \
+		exit 0; \
+	fi; \
+	mkdir -p "$(dir $(PROMETHEUS_FOLDER))"; \
+	mv "$$got/unpacked" "$(PROMETHEUS_FOLDER)"; \
+	echo "==> Prometheus is in $(PROMETHEUS_FOLDER)"
+
+COMMA := ,
+
+# Chromium from Debian, and what drives and examines it from npm, for the test of the dashboard.
+PUPPETEER_VERSION := 24.43.1
+AXE_VERSION := 4.14.1
+BROWSER_FOLDER := $(HOME)/.cache/sage-host/browser
+
+.PHONY: browser
+browser: ## get Chromium (Debian, root), puppeteer-core and axe-core (npm), for make dashboard-test
+	@if ! command -v chromium >/dev/null; then \
+		apt-get install --quiet --yes --no-install-recommends chromium >/dev/null \
+			|| echo "==> skipped: apt-get cannot install chromium; the test of the dashboard needs it"; \
+	fi; \
+	if ! command -v npm >/dev/null; then \
+		echo "==> skipped: npm is not installed; the test of the dashboard needs it, and Node.js 20 or newer"; \
+	elif [ ! -d "$(BROWSER_FOLDER)/node_modules/axe-core" ]; then \
+		npm install --prefix "$(BROWSER_FOLDER)" --no-audit --no-fund --ignore-scripts --silent \
+			puppeteer-core@$(PUPPETEER_VERSION) axe-core@$(AXE_VERSION); \
+	fi
+
 # DuckDB and Polars, with which the benchmark compares whole jobs. Without them, it skips these figures.
 DUCKDB_VERSION := 1.4.2
 POLARS_VERSION := 1.35.2
@@ -208,7 +268,7 @@ demo-inference: host-inference operators ## build everything and find file types
 	@echo "==> the types are the same; all of them are in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
-test: setup onnxruntime onnx-node-tests pandas python-tools operators guests ## run every test; the last lines list skipped and slow tests
+test: setup onnxruntime onnx-node-tests pandas python-tools prometheus jsonschema operators guests ## run every test; the last lines list skipped and slow tests
 	@tests/reported $(MAKE) --no-print-directory all-tests
 	@echo "==> all tests passed"
 
@@ -366,6 +426,12 @@ bench: host-inference operators guests ## run the benchmark for some minutes (AR
 chaos: ## kill the server 200 times while it runs 20 jobs (a minute or two)
 	$(call say,killing the server)
 	SAGE_TEST_CHAOS=1 $(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) --test serve chaos -- --nocapture
+
+.PHONY: dashboard-test
+dashboard-test: browser operators ## show every view of the dashboard in Chromium; the pictures stay in target/dashboard
+	$(call say,reading the dashboard in a browser)
+	SAGE_TEST_BROWSER=1 SAGE_TEST_REQUIRE=$(if $(SAGE_TEST_REQUIRE),$(SAGE_TEST_REQUIRE)$(COMMA))browser $(LIBRARY) \
+		$(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) --test serve dashboard -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## fuzz the parsers of untrusted bytes for a short time (nightly toolchain)

@@ -42,6 +42,9 @@ install_all() {
         fi
     done
     install -m 644 "$source/dist/host.toml" "$source/dist/README.md" "$doc"
+    install -d "$doc/prometheus" "$doc/grafana"
+    install -m 644 "$source"/dist/prometheus/*.yml "$doc/prometheus"
+    install -m 644 "$source/dist/grafana/sage-host.json" "$doc/grafana"
     sed "s|/usr/bin/sage-host|$prefix/bin/sage-host|" "$source/dist/sage-host@.service" >"$unit/sage-host@.service"
     chmod 644 "$unit/sage-host@.service"
 }
@@ -52,8 +55,9 @@ uninstall_all() {
     rm -f "$bin/sage-host" "$bash/sage-host" "$fish/sage-host.fish" "$zsh/_sage-host" "$unit/sage-host@.service"
     rm -f "$man/sage-host.1" "$man"/sage-host-*.1
     rm -f "$doc/LICENSE" "$doc/NOTICE" "$doc/host.toml" "$doc/README.md"
+    rm -f "$doc/prometheus/prometheus.yml" "$doc"/prometheus/sage-host.*.yml "$doc/grafana/sage-host.json"
     # Folders that hold files of others stay.
-    for folder in "$doc" "$bash" "$fish" "$zsh" "$man" "$unit" "$bin"; do
+    for folder in "$doc/prometheus" "$doc/grafana" "$doc" "$bash" "$fish" "$zsh" "$man" "$unit" "$bin"; do
         while [ "$folder" != "$root" ] && [ "$folder" != / ] && rmdir "$folder" 2>/dev/null; do
             folder=$(dirname "$folder")
         done

@@ -32,7 +32,7 @@ rm -rf "${dist:?}/$name" "$dist/$name".*
 mkdir "$dist/$name"
 cp -r "$stage/usr/." "$dist/$name"
 # A tree that is unpacked runs in place, so the documents lie at its top.
-for document in LICENSE NOTICE README.md THIRD-PARTY-LICENCES.txt host.toml examples; do
+for document in LICENSE NOTICE README.md THIRD-PARTY-LICENCES.txt host.toml examples prometheus grafana; do
     if [ -e "$dist/$name/share/doc/sage-host/$document" ]; then
         mv "$dist/$name/share/doc/sage-host/$document" "$dist/$name/$document"
     fi

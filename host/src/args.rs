@@ -14,6 +14,7 @@ use super::remote::RemoteCommand;
 use super::state::StateArguments;
 use super::values::{duration, metrics_address, start_from};
 use super::version::long_version;
+use sage_observe::LogFormat;
 use sage_plan::Kind;
 use sage_plan::config::TenantName;
 use sage_runtime::engine::StartFrom;
@@ -88,12 +89,21 @@ impl Command {
 
 /// The format of messages on stderr.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum MessageFormat {
+pub(crate) enum MessageFormat {
     /// For people.
     #[default]
     Text,
     /// One JSON object per line, for a log collector such as journald.
     Json,
+}
+
+impl From<MessageFormat> for LogFormat {
+    fn from(format: MessageFormat) -> Self {
+        match format {
+            MessageFormat::Text => Self::Text,
+            MessageFormat::Json => Self::Json,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

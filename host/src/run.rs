@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::ExitCode;
-use super::args::{MessageFormat, RunArguments};
+use super::args::RunArguments;
 use super::failure::Failure;
 use super::isolation::Isolation;
 use super::last_word::LastWord;
@@ -14,7 +14,7 @@ use super::signals::SignalWatch;
 use super::validate::options;
 use super::verdict::verdict;
 use super::wait::admitted;
-use sage_observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
+use sage_observe::{LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use sage_plan::{Plan, SinkSpec, Work};
 use sage_runtime::connector::require_output;
 use sage_runtime::engine::{Job, Session};
@@ -113,10 +113,7 @@ fn log_settings(arguments: &RunArguments) -> LogSettings {
     LogSettings {
         level: arguments.log_level,
         directives: std::env::var(LogSettings::VARIABLE).ok(),
-        format: match arguments.log_format {
-            MessageFormat::Text => LogFormat::Text,
-            MessageFormat::Json => LogFormat::Json,
-        },
+        format: arguments.log_format.into(),
     }
 }
 

@@ -177,12 +177,20 @@ fn of_stage(stage: &StageView, queue_limit: u64) -> JobStage {
         records_in: sum(&|instance| instance.counters.records_in.get()),
         records_out: sum(&|instance| instance.counters.records_out.get()),
         rejected: sum(&|instance| instance.counters.rejected.get()),
+        failed: sum(&|instance| instance.counters.failed.get()),
+        dead_lettered: sum(&|instance| instance.counters.dead_lettered.get()),
         breaches: sum(&|instance| instance.errors.breaches().into_values().sum()),
         restarts: sum(&|instance| instance.counters.restarts.get()),
         memory_used: measured.then(|| memory().map(|memory| memory.used()).sum()),
         memory_limit: measured.then(|| memory().map(|memory| memory.cap()).fold(0, u64::saturating_add)),
         queue_bytes: if has_inputs { sum(&|instance| (instance.queue_bytes)()) } else { 0 },
         queue_limit: if has_inputs { queue_limit.saturating_mul(stage.instances.len() as u64) } else { 0 },
-        cpu_seconds: Duration::from_nanos(sum(&|instance| instance.counters.cpu_nanoseconds.get())).as_secs_f64(),
+        cpu_seconds: seconds(sum(&|instance| instance.counters.cpu_nanoseconds.get())),
+        throttled_seconds: seconds(sum(&|instance| instance.counters.throttled_nanoseconds.get())),
+        latency_p99: stage.latency.as_ref().and_then(|latency| latency.percentile(0.99)).map(seconds),
     }
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    Duration::from_nanos(nanoseconds).as_secs_f64()
 }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::access_args::{AuditArguments, ContextCommand, TenantCommand, TokenCommand};
+use crate::args::MessageFormat;
 use crate::printer::OutputFormat;
 use crate::values::{duration, metrics_address};
 
@@ -131,6 +132,9 @@ pub(crate) struct ServeArguments {
     /// Listen for other machines without encryption: tokens and data can be read on the way
     #[arg(long)]
     pub(crate) insecure_bind: bool,
+    /// Serve the API without the dashboard
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
     /// Resources that this host gives away (host.toml), for all jobs
     #[arg(long, value_name = "FILE")]
     pub(crate) host: Option<PathBuf>,
@@ -140,6 +144,9 @@ pub(crate) struct ServeArguments {
     /// Lowest level of messages shown on stderr: error, warn, info, debug, trace, off
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LevelFilter,
+    /// Format of messages on stderr: text, or a JSON object per line
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) log_format: MessageFormat,
     /// Format of the line that says where the server listens: text on stderr, or one JSON object on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
@@ -329,7 +336,8 @@ pub(crate) struct JobsArguments {
 #[derive(Debug, Args)]
 #[command(
     after_help = "REC/S is what a stage took in each second, and of a source what it gave. BUSY is the part of its
-instances' time that it computed. QUEUE is the filled part of the room in front of it.
+instances' time that it computed. QUEUE is the filled part of the room in front of it. P99 is the time
+from source to sink of 99 of 100 records.
 
 Examples:
   sage-host top

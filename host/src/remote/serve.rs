@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sage_observe::{LogFormat, LogSettings, Screen, start_logging};
+use sage_observe::{LogSettings, Screen, start_logging};
 use sage_runtime::engine::JobOptions;
 use sage_serve::api::{ApiServer, ListenError, Listening};
 use sage_serve::server::{Server, ServerError, Settings, StopJobs};
@@ -26,7 +26,7 @@ pub(super) fn serve(arguments: &ServeArguments, printer: Printer) -> Result<(), 
     let logs = LogSettings {
         level: arguments.log_level,
         directives: std::env::var(LogSettings::VARIABLE).ok(),
-        format: LogFormat::Text,
+        format: arguments.log_format.into(),
     };
     start_logging(&logs, &screen).map_err(|error| Failure::of(ExitCode::InvalidUsage, &error))?;
     let state = match &arguments.state {
@@ -79,6 +79,7 @@ fn settings(arguments: &ServeArguments, state: PathBuf, socket: &Path) -> Result
         host_file,
         tenants: host.tenants,
         names: arguments.server_name.clone(),
+        dashboard: !arguments.no_dashboard,
         program: PathBuf::from("/proc/self/exe"),
         starts: threads.clamp(2, 8),
         largest_file: LARGEST_FILE,

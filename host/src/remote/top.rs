@@ -1,7 +1,6 @@
-use std::time::Duration;
-
-use sage_jobs::{JobStage, JobStatus};
+use sage_jobs::JobStatus;
 use sage_serve::api::{Client, ClientError};
+use sage_serve::live::{Look, StageRates};
 use sage_serve::server::JobPage;
 use sage_text::short_size;
 use serde_json::{Value, json};
@@ -26,12 +25,8 @@ pub(super) fn top(arguments: &TopArguments, printer: Printer) -> Result<(), Fail
     let mut rows = Vec::new();
     for (name, now) in &second {
         let before = first.iter().find(|(other, before)| other == name && before.attempt == now.attempt);
-        let seconds =
-            before.map_or(0.0, |(_, before)| Duration::from_millis(now.at.saturating_sub(before.at)).as_secs_f64());
-        for stage in &now.stages {
-            let earlier = before.and_then(|(_, before)| before.stages.iter().find(|other| other.name == stage.name));
-            rows.push(Row { job: name, stage, earlier, seconds });
-        }
+        let look = Look::between(before.map(|(_, before)| before), now);
+        rows.extend(look.stages.into_iter().map(|rates| Row { job: name, rates }));
     }
     let text = || if rows.is_empty() { "no job runs\n".to_owned() } else { table(&rows) };
     let stages: Vec<Value> = rows.iter().map(Row::json).collect();
@@ -59,66 +54,47 @@ fn statuses(client: &Client, names: &[String]) -> Result<Vec<(String, JobStatus)
 
 struct Row<'a> {
     job: &'a str,
-    stage: &'a JobStage,
-    earlier: Option<&'a JobStage>,
-    seconds: f64,
+    rates: StageRates,
 }
 
 impl Row<'_> {
-    /// Growth per second between the two looks.
-    fn rate(&self, of: impl Fn(&JobStage) -> f64) -> Option<f64> {
-        let grown = of(self.stage) - of(self.earlier?);
-        (self.seconds > 0.0).then_some(grown / self.seconds)
-    }
-
-    fn records(stage: &JobStage) -> f64 {
-        // A source takes nothing in.
-        if stage.kind == "source" { stage.records_out as f64 } else { stage.records_in as f64 }
-    }
-
-    /// The part of its instances' time that it computes.
-    fn busy(&self) -> Option<f64> {
-        Some(self.rate(|stage| stage.cpu_seconds)? / f64::from(self.stage.instances.max(1)))
-    }
-
-    /// The filled part of the queue in front of it.
-    fn back_pressure(&self) -> Option<f64> {
-        (self.stage.queue_limit > 0).then(|| self.stage.queue_bytes as f64 / self.stage.queue_limit as f64)
-    }
-
     fn json(&self) -> Value {
         json!({
             "job": self.job,
-            "stage": self.stage,
-            "records_per_second": self.rate(Self::records),
-            "busy": self.busy(),
-            "back_pressure": self.back_pressure(),
+            "stage": self.rates.stage,
+            "records_per_second": self.rates.records_per_second,
+            "busy": self.rates.busy,
+            "back_pressure": self.rates.back_pressure,
         })
     }
 }
 
 fn table(rows: &[Row<'_>]) -> String {
-    let header = ["JOB", "STAGE", "KIND", "N", "REC/S", "BUSY", "QUEUE", "MEMORY", "REJECTED", "BREACHES", "RESTARTS"];
+    let header =
+        ["JOB", "STAGE", "KIND", "N", "REC/S", "BUSY", "QUEUE", "P99", "MEMORY", "REJECTED", "BREACHES", "RESTARTS"];
     let percent = |part: Option<f64>| part.map_or_else(|| "-".to_owned(), |part| format!("{:.0}%", part * 100.0));
     lines(
         header,
         rows.iter().map(|row| {
-            let memory = match (row.stage.memory_used, row.stage.memory_limit) {
+            let Row { job, rates } = row;
+            let stage = &rates.stage;
+            let memory = match (stage.memory_used, stage.memory_limit) {
                 (Some(used), Some(limit)) => format!("{}/{}", short_size(used), short_size(limit)),
                 _ => "-".to_owned(),
             };
             [
-                row.job.to_owned(),
-                row.stage.name.clone(),
-                row.stage.kind.clone(),
-                row.stage.instances.to_string(),
-                row.rate(Row::records).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
-                percent(row.busy()),
-                percent(row.back_pressure()),
+                (*job).to_owned(),
+                stage.name.clone(),
+                stage.kind.clone(),
+                stage.instances.to_string(),
+                rates.records_per_second.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
+                percent(rates.busy),
+                percent(rates.back_pressure),
+                stage.latency_p99.map_or_else(|| "-".to_owned(), |seconds| format!("{:.1}ms", seconds * 1000.0)),
                 memory,
-                row.stage.rejected.to_string(),
-                row.stage.breaches.to_string(),
-                row.stage.restarts.to_string(),
+                stage.rejected.to_string(),
+                stage.breaches.to_string(),
+                stage.restarts.to_string(),
             ]
         }),
     )

@@ -35,12 +35,16 @@ macro_rules! needs {
 needs! {
     /// File systems with access control lists.
     AccessLists = "access-lists",
+    /// Chromium, Node.js, puppeteer-core and axe-core, from `make browser`.
+    Browser = "browser",
     /// Control groups of every kind, which this process may create.
     Cgroup = "cgroup",
     /// Control groups of version 2.
     Cgroup2 = "cgroup2",
     /// Two CPUs or more.
     Cpus = "cpus",
+    /// The Python package jsonschema, from `make jsonschema`.
+    Jsonschema = "jsonschema",
     /// A kernel with landlock.
     Landlock = "landlock",
     /// Namespaces of mounts.
@@ -55,6 +59,8 @@ needs! {
     Onnxruntime = "onnxruntime",
     /// The Python package pandas, from `make pandas`.
     Pandas = "pandas",
+    /// Prometheus and promtool, from `make prometheus`.
+    Prometheus = "prometheus",
     /// Python 3.
     Python = "python",
     /// Python with pytest, mypy and componentize-py, from `make python-tools`.
@@ -193,7 +199,7 @@ mod tests {
         assert_eq!(required("").unwrap(), []);
         assert_eq!(required("cgroup, root,,").unwrap(), [Need::Cgroup, Need::Root]);
         let error = required("root,rooot").unwrap_err();
-        assert!(error.starts_with("SAGE_TEST_REQUIRE: \"rooot\" is not one of access-lists, cgroup,"), "{error}");
+        assert!(error.starts_with("SAGE_TEST_REQUIRE: \"rooot\" is not one of access-lists, browser,"), "{error}");
     }
 
     #[test]

@@ -90,7 +90,10 @@ fn every_bad_request_has_a_code_and_leaves_nothing() {
         ("GET", upload.clone(), vec![], 404, "no-such-component"),
         ("POST", "/v1/components".into(), vec![], 405, "no-such-method"),
         ("GET", "/v2/jobs".into(), vec![], 404, "no-such-route"),
-        ("GET", "/".into(), vec![], 404, "no-such-route"),
+        ("GET", "/jobs".into(), vec![], 404, "no-such-route"),
+        ("GET", "/assets/none.js".into(), vec![], 404, "no-such-route"),
+        ("GET", "/assets/..%2fCargo.toml".into(), vec![], 404, "no-such-route"),
+        ("GET", "/v1/jobs/none/graph".into(), vec![], 404, "no-such-job"),
     ];
     for (method, path, body, status, code) in cases {
         let (actual, problem) = ask(&serving, method, &path, &body);

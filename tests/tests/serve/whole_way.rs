@@ -83,7 +83,7 @@ fn a_job_is_submitted_listed_read_and_stopped() {
     assert!(explained.contains("object_store_memory"), "{explained}");
     let top = serving.done(&["top", "loud", "--interval", "50ms"]);
     assert!(top.contains("loud  in     source"), "{top}");
-    let metrics = serving.client().request("GET", "/v1/jobs/loud/metrics", &[], Vec::new()).unwrap();
+    let metrics = serving.client().request("GET", "/v1/jobs/loud/metrics?format=openmetrics", &[], Vec::new()).unwrap();
     assert!(String::from_utf8(metrics.body).unwrap().contains("sage_records_in_total"));
 
     let followed = std::thread::scope(|scope| {

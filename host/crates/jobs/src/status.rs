@@ -51,6 +51,10 @@ pub struct JobStage {
     pub records_out: u64,
     /// Records rejected.
     pub rejected: u64,
+    /// Records that failed.
+    pub failed: u64,
+    /// Records written to a dead-letter file.
+    pub dead_lettered: u64,
     /// Times that a limit was reached.
     pub breaches: u64,
     /// Times that an instance was built again.
@@ -65,4 +69,8 @@ pub struct JobStage {
     pub queue_limit: u64,
     /// Seconds of CPU that its instances have used.
     pub cpu_seconds: f64,
+    /// Seconds for which a CPU share held its instances back.
+    pub throttled_seconds: f64,
+    /// Seconds from source to sink within which 99 of 100 records have come so far; only of a sink.
+    pub latency_p99: Option<f64>,
 }

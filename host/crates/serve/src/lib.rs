@@ -7,11 +7,15 @@
 //! | `store` | the state folder |
 //! | `process` | processes of jobs: start, death, questions |
 //! | `access` | who may do what: roles, tokens, sessions, rates |
+//! | `live` | what jobs do now |
+//! | `metrics` | the text for Prometheus |
 //! | `server` | the one thread that owns all jobs |
 //! | `api` | HTTP |
 
 pub mod access;
 pub mod api;
+pub mod live;
+pub mod metrics;
 pub mod process;
 pub mod queue;
 pub mod server;

@@ -222,6 +222,7 @@ pub(super) fn declared(context: &Context, token: Token) -> Result<Token, TokenEr
 /// The problem of a credential that opens nothing. A peer that fails too often is told to wait.
 pub(super) fn failure(context: &Context, peer: Peer, error: &TokenError) -> Problem {
     tracing::debug!(peer = %peer.name(), %error, "a credential was refused");
+    context.counts.refuse();
     if !context.access.rates.take_failure(peer) {
         return too_fast("too many credentials of this peer were refused");
     }

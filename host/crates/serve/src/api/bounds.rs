@@ -36,3 +36,21 @@ pub(super) const LONGEST_PAGE: usize = 200;
 pub(super) const REST: Duration = Duration::from_millis(100);
 /// Longest wait at the end for a reader in the middle of an answer.
 pub(super) const PARTING: Duration = Duration::from_secs(1);
+/// Pause between two looks at a job that someone watches.
+pub(super) const LIVE_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for the answer to a look, and most bytes of it.
+pub(super) const LIVE_TIME: Duration = Duration::from_secs(2);
+/// See [`LIVE_TIME`]. A history of looks has 120 of them.
+pub(super) const LIVE_BYTES: usize = 256 << 10;
+/// How long a job is looked at after its last reader has gone, so that the next one finds a history.
+pub(super) const LINGER: Duration = Duration::from_secs(10);
+/// Longest wait for one job, and for all jobs, in a scrape. Prometheus waits for 10 s.
+pub(super) const SCRAPE_JOB_TIME: Duration = Duration::from_secs(1);
+/// See [`SCRAPE_JOB_TIME`].
+pub(super) const SCRAPE_TIME: Duration = Duration::from_secs(4);
+/// Jobs that are asked at a time.
+pub(super) const ASKED_AT_ONCE: usize = 64;
+/// Most live jobs with series of their own. Of more, each tenant has the sums.
+pub(super) const JOBS_WITH_SERIES: usize = 1000;
+/// Most samples of a job. An instance has about 40.
+pub(super) const SCRAPE_SAMPLES: usize = 20_000;

@@ -3,12 +3,15 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::bounds::{ANSWER_TIME, BODY_BYTES, BODY_TIME, FOLLOWERS, UPLOADS};
+use super::device_routes::DeviceLook;
+use super::live_jobs::LiveJobs;
 use super::problem::Problem;
 use crate::access::{Rate, Rates, Sessions, TokenStore};
+use crate::metrics::ApiCounts;
 use crate::server::{EventFeed, Mailbox, Server, Settings};
 use crate::store::{AuditLog, FileStore};
 
@@ -23,6 +26,10 @@ pub(super) struct Context {
     pub(super) uploads: Arc<Semaphore>,
     pub(super) followers: Arc<Semaphore>,
     pub(super) dry_runs: Arc<Semaphore>,
+    pub(super) live: LiveJobs,
+    pub(super) counts: ApiCounts,
+    pub(super) scrapes: Arc<Mutex<()>>,
+    pub(super) devices: Arc<Mutex<DeviceLook>>,
 }
 
 /// Who may ask, and how often.
@@ -52,6 +59,10 @@ impl Context {
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
             dry_runs: Arc::new(Semaphore::new(2)),
+            live: LiveJobs::default(),
+            counts: ApiCounts::default(),
+            scrapes: Arc::default(),
+            devices: Arc::default(),
         }
     }
 

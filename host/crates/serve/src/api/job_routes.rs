@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bounds::{JOB_TIME, LONGEST_PAGE, PAGE};
+use super::call_job::call_job;
 use super::context::{Context, json, whole};
 use super::dry_run::dry_run;
 use super::job_request::JobRequest;
 use super::problem::Problem;
 use super::query::Query;
 use crate::access::Scope;
-use crate::process::{ControlError, ask};
+use crate::process::ControlError;
 use crate::server::{JobDetail, JobFilter};
 use crate::state::{StopMode, Timeouts};
 use crate::store::{Digest, IdempotencyKey, JobId, JobName, StoreError};
@@ -88,13 +89,14 @@ pub(super) async fn list(
     Extension(scope): Extension<Scope>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(query.as_deref(), &["state", "cursor", "limit"])?;
+    let query = Query::parse(query.as_deref(), &["state", "name", "cursor", "limit"])?;
     let limit = query.value("limit", "a number of jobs")?.unwrap_or(PAGE);
     if limit == 0 || limit > LONGEST_PAGE {
         return Err(Problem::bad("bad-parameter", format!("limit is {limit}, it must be 1 to {LONGEST_PAGE}")));
     }
     let after = query.text("cursor").map(cursor).transpose()?;
-    let filter = JobFilter { state: query.text("state").map(str::to_owned), after, limit };
+    let owned = |name: &str| query.text(name).map(str::to_owned);
+    let filter = JobFilter { state: owned("state"), name: owned("name"), after, limit };
     let page = context.ask(move |server| server.list(scope.tenant.as_ref(), &filter)).await?;
     Ok(json_response(StatusCode::OK, &page))
 }
@@ -209,25 +211,22 @@ pub(super) async fn explain(
     }
 }
 
-pub(super) async fn metrics(
+/// The stages and edges of a job's plan, with the fields of each edge.
+pub(super) async fn graph(
     State(context): State<Context>,
     Extension(scope): Extension<Scope>,
     Path(Named { name }): Path<Named>,
 ) -> Result<Response, Problem> {
     let id = job(&context, &scope, &name).await?;
-    let text = ask_job(&context, id, ControlRequest::Metrics).await?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], text.as_str().unwrap_or_default().to_owned()).into_response())
+    Ok(json_response(StatusCode::OK, &ask_job(&context, id, ControlRequest::Graph).await?))
 }
 
 /// What the process of a job answers.
-async fn ask_job(context: &Context, id: JobId, request: ControlRequest) -> Result<Value, Problem> {
-    let socket = context.ask(move |server| server.live_socket(id)).await??;
-    let asked = tokio::task::spawn_blocking(move || ask(&socket, &request, JOB_TIME)).await;
-    let failed = |error: String| Problem::new(StatusCode::BAD_GATEWAY, "job-silent", error);
-    let answer = asked.map_err(|error| failed(error.to_string()))?;
-    answer.map_err(|error| match error {
+pub(super) async fn ask_job(context: &Context, id: JobId, request: ControlRequest) -> Result<Value, Problem> {
+    let (socket, _) = context.ask(move |server| server.live_attempt(id)).await??;
+    call_job(&socket, &request, JOB_TIME).await.map_err(|error| match error {
         ControlError::Refused(message) => Problem::new(StatusCode::CONFLICT, "job-refused", message),
-        error => failed(error.to_string()).hint("it may be starting, ending, or stopped by a signal"),
+        error => Problem::new(StatusCode::BAD_GATEWAY, "job-silent", error.to_string())
+            .hint("it may be starting, ending, or stopped by a signal"),
     })
 }

@@ -7,10 +7,12 @@ use serde_json::json;
 
 use super::authorise::{Needs, authorise, guard};
 use super::context::Context;
+use super::openapi::{Described, document};
 use super::problem::Problem;
 use super::{
-    audit_routes as audit, files_routes as files, job_routes as jobs, session_routes as session,
-    stream_routes as streams, tenant_routes as tenants, token_routes as tokens,
+    audit_routes as audit, dashboard, device_routes as devices, files_routes as files, job_routes as jobs,
+    live_routes as live, scrape, session_routes as session, stream_routes as streams, tenant_routes as tenants,
+    token_routes as tokens,
 };
 use crate::access::Role;
 
@@ -19,8 +21,10 @@ use crate::access::Role;
 pub struct Route {
     /// The method.
     pub method: &'static str,
-    /// The path below `/v1`.
+    /// The path below `/v1`, or the whole path.
     pub path: &'static str,
+    /// Whether the path is the whole one.
+    pub at_root: bool,
     /// The lowest role that may use it. `None`: everyone, also those who do not say who they are.
     pub role: Option<Role>,
     /// Whether it is about things of a tenant. Then it is at `/v1/tenants/{tenant}PATH` too.
@@ -30,7 +34,7 @@ pub struct Route {
 impl Route {
     /// The whole paths.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        let own = format!("/v1{}", self.path);
+        let own = if self.at_root { self.path.to_owned() } else { format!("/v1{}", self.path) };
         let of_tenant = self.of_tenant.then(|| format!("/v1/tenants/{{tenant}}{}", self.path));
         std::iter::once(own).chain(of_tenant)
     }
@@ -48,6 +52,10 @@ fn table() -> Vec<Entry> {
     let open = |method, path, handler| entry(method, path, None, false, handler);
     let machine = |method, path, role, handler| entry(method, path, Some(role), false, handler);
     let tenant = |method, path, role, handler| entry(method, path, Some(role), true, handler);
+    let at_root = |method, path, role, handler| {
+        let (route, handler) = machine(method, path, role, handler);
+        (Route { at_root: true, ..route }, handler)
+    };
     vec![
         open("GET", "/healthz", get(async || "ok\n")),
         open("POST", "/session", post(session::begin)),
@@ -57,6 +65,9 @@ fn table() -> Vec<Entry> {
         machine("GET", "/tenants/{tenant}", Role::Read, get(tenants::show)),
         machine("GET", "/audit", Role::Admin, get(audit::read)),
         machine("GET", "/version", Role::Metrics, get(version)),
+        machine("GET", "/openapi.json", Role::Metrics, get(openapi)),
+        machine("GET", "/devices", Role::Read, get(devices::list)),
+        at_root("GET", "/metrics", Role::Metrics, get(scrape::metrics)),
         tenant("GET", "/jobs", Role::Read, get(jobs::list)),
         tenant("POST", "/jobs", Role::Deploy, post(jobs::submit)),
         tenant("GET", "/jobs/{name}", Role::Read, get(jobs::detail)),
@@ -65,8 +76,9 @@ fn table() -> Vec<Entry> {
         tenant("POST", "/jobs/{name}/start", Role::Operate, post(jobs::start)),
         tenant("POST", "/jobs/{name}/restart", Role::Operate, post(jobs::restart)),
         tenant("GET", "/jobs/{name}/status", Role::Read, get(jobs::status)),
+        tenant("GET", "/jobs/{name}/graph", Role::Read, get(jobs::graph)),
         tenant("GET", "/jobs/{name}/explain", Role::Read, get(jobs::explain)),
-        tenant("GET", "/jobs/{name}/metrics", Role::Metrics, get(jobs::metrics)),
+        tenant("GET", "/jobs/{name}/metrics", Role::Metrics, get(live::metrics)),
         tenant("GET", "/jobs/{name}/logs", Role::Read, get(streams::logs)),
         tenant("GET", "/jobs/{name}/events", Role::Read, get(streams::events_of_job)),
         tenant("GET", "/events", Role::Read, get(streams::events)),
@@ -86,7 +98,7 @@ fn entry(
     of_tenant: bool,
     handler: MethodRouter<Context>,
 ) -> Entry {
-    (Route { method, path, role, of_tenant }, handler)
+    (Route { method, path, at_root: false, role, of_tenant }, handler)
 }
 
 /// The router of the table. Each route asks for its role before its handler sees the request.
@@ -99,6 +111,10 @@ pub(super) fn routes(context: Context) -> Router {
             router = router.route(&path, handler.clone());
         }
     }
+    // The page is no part of the API: it holds nothing of anyone, and asks the API for everything.
+    if context.settings.dashboard {
+        router = router.route("/", get(dashboard::index)).route("/assets/{file}", get(dashboard::asset));
+    }
     router
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "no-such-route", "there is no such route")
@@ -108,10 +124,20 @@ pub(super) fn routes(context: Context) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "the route does not take this method")
         })
         .layer(from_fn_with_state(context.clone(), guard))
+        .layer(from_fn_with_state(context.counts.clone(), scrape::count))
         .with_state(context)
 }
 
 async fn version() -> Response {
     let versions = json!({ "version": env!("CARGO_PKG_VERSION"), "api": 1, "jobs": sage_jobs::VERSION });
     jobs::json_response(StatusCode::OK, &versions)
+}
+
+async fn openapi() -> Response {
+    let routes = route_list();
+    let described = routes.iter().flat_map(|route| {
+        let of = |path| Described { method: route.method, key: route.path, path, role: route.role.map(Role::name) };
+        route.paths().map(of).collect::<Vec<_>>()
+    });
+    jobs::json_response(StatusCode::OK, &document(described))
 }

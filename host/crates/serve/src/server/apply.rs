@@ -40,6 +40,7 @@ impl Server {
             let Some(entry) = self.jobs.get_mut(&id) else { return };
             let before = std::mem::replace(&mut entry.job, job);
             let changed = before.state.name() != entry.job.state.name() || before.attempt != entry.job.attempt;
+            Self::note_wait(entry, &mut self.waits);
             let state = entry.job.state;
             if state == State::Starting && blocked(&before).is_some() {
                 entry.retries = true;

@@ -2,7 +2,7 @@ use std::process::Child;
 
 use sage_jobs::RestartClass;
 
-use crate::state::Job;
+use crate::state::{Job, State};
 use crate::store::JobSpec;
 
 /// A job, and what this server holds of its processes.
@@ -24,6 +24,10 @@ pub(super) struct Entry {
     pub(super) retries: bool,
     /// Whether its state is newer than the one on disk.
     pub(super) unsaved: bool,
+    /// When it began to wait for its turn and for room, while it does.
+    pub(super) queued: Option<u64>,
+    /// When its process was last started.
+    pub(super) started: Option<u64>,
 }
 
 /// A request to end.
@@ -35,7 +39,19 @@ pub(super) struct Asked {
 
 impl Entry {
     pub(super) fn new(spec: JobSpec, job: Job) -> Self {
-        Self { spec, job, child: None, watched: false, check: None, asked: None, retries: false, unsaved: false }
+        let queued = (job.state == State::Queued).then_some(job.since);
+        Self {
+            spec,
+            job,
+            child: None,
+            watched: false,
+            check: None,
+            asked: None,
+            retries: false,
+            unsaved: false,
+            queued,
+            started: None,
+        }
     }
 
     /// The word for what another attempt costs.

@@ -19,6 +19,8 @@ pub struct Settings {
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
     /// Names of the server that requests over TCP may have in their Host header, besides addresses and `localhost`.
     pub names: Vec<String>,
+    /// Whether the dashboard is served.
+    pub dashboard: bool,
     /// Most jobs that start at a time.
     pub starts: usize,
     /// Most bytes of a file that comes with a pipeline.

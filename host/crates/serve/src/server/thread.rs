@@ -13,6 +13,7 @@ use super::entry::Entry;
 use super::feed::EventFeed;
 use super::settings::{Settings, StopJobs};
 use crate::access::TokenStore;
+use crate::metrics::Waits;
 use crate::process::{Askers, DeathWatch};
 use crate::queue::FairQueue;
 use crate::store::{AuditLog, FileStore, JobFiles, JobId, JobName, StateFolder, StoreError};
@@ -46,6 +47,8 @@ pub struct Server {
     /// Set when the server ends: what becomes of jobs.
     pub(super) ending: Option<StopJobs>,
     pub(super) unsaved: BTreeSet<JobId>,
+    /// Waits in the queue that have ended, by tenant.
+    pub(super) waits: BTreeMap<Option<TenantName>, Waits>,
     mail: Receiver<Mail>,
 }
 
@@ -108,6 +111,7 @@ impl Server {
             collected: 0,
             ending: None,
             unsaved: BTreeSet::new(),
+            waits: BTreeMap::new(),
             mail,
         };
         server.adopt()?;

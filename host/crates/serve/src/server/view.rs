@@ -95,6 +95,8 @@ pub struct JobPage {
 pub struct JobFilter {
     /// `live` (jobs that have not ended), `ended`, or a state. `None`: all.
     pub state: Option<String>,
+    /// A part of the name. `None`: all names.
+    pub name: Option<String>,
     /// The end of the page before.
     pub after: Option<(u64, JobId)>,
     /// Most jobs of a page.
@@ -110,7 +112,8 @@ impl JobFilter {
             Some("ended") => state.is_ended(),
             Some(name) => state.name() == name,
         };
-        wanted && self.after.is_none_or(|after| (entry.spec.created, entry.spec.id) > after)
+        let named = self.name.as_deref().is_none_or(|part| entry.spec.name.as_str().contains(part));
+        wanted && named && self.after.is_none_or(|after| (entry.spec.created, entry.spec.id) > after)
     }
 }
 
@@ -152,17 +155,17 @@ impl Server {
         })
     }
 
-    /// The folder of a job, and its control socket if its process may live.
+    /// The control socket of a job whose process may live, and the number of its attempt.
     ///
     /// # Errors
-    /// [`Denied::NotLive`] if a process is needed and there is none.
-    pub fn live_socket(&self, id: JobId) -> Result<PathBuf, Denied> {
-        let state = self.jobs.get(&id).map(|entry| (entry.spec.name.to_string(), entry.job.state));
-        match state {
-            Some((_, state)) if state.is_live() => Ok(self.socket(id)),
-            Some((name, state)) => Err(Denied::NotLive { name, state: state.name() }),
-            None => Err(Denied::NoSuchJob { name: id.to_string() }),
+    /// [`Denied::NotLive`] if there is no process.
+    pub fn live_attempt(&self, id: JobId) -> Result<(PathBuf, u32), Denied> {
+        let entry = self.jobs.get(&id).ok_or_else(|| Denied::NoSuchJob { name: id.to_string() })?;
+        let state = entry.job.state;
+        if !state.is_live() {
+            return Err(Denied::NotLive { name: entry.spec.name.to_string(), state: state.name() });
         }
+        Ok((self.socket(id), entry.job.attempt))
     }
 
     /// The folder of a job.

@@ -127,7 +127,24 @@ impl State {
         !matches!(self, Self::Queued | Self::Running | Self::Ended { .. })
     }
 
-    /// The name of the state.
+    /// The names of all states.
+    pub const NAMES: [&'static str; 13] = [
+        "checking",
+        "queued",
+        "starting",
+        "running",
+        "draining",
+        "aborting",
+        "killing",
+        "backoff",
+        "completed",
+        "stopped",
+        "aborted",
+        "failed",
+        "rejected",
+    ];
+
+    /// The name of the state: one of [`State::NAMES`].
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
