@@ -9,12 +9,12 @@ use tracing::level_filters::LevelFilter;
 use super::ExitCode;
 use super::infer_args::InferArguments;
 use super::isolation::Isolation;
+use super::message_format::MessageFormat;
 use super::printer::OutputFormat;
 use super::remote::RemoteCommand;
 use super::state::StateArguments;
 use super::values::{duration, metrics_address, start_from};
 use super::version::long_version;
-use sage_observe::LogFormat;
 use sage_plan::Kind;
 use sage_plan::config::TenantName;
 use sage_runtime::engine::StartFrom;
@@ -83,25 +83,6 @@ impl Command {
             Self::Doctor(arguments) => arguments.output,
             Self::Remote(command) => command.output(),
             Self::New(_) | Self::Test(_) | Self::Completions(_) | Self::Schema(_) => OutputFormat::Text,
-        }
-    }
-}
-
-/// The format of messages on stderr.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MessageFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object per line, for a log collector such as journald.
-    Json,
-}
-
-impl From<MessageFormat> for LogFormat {
-    fn from(format: MessageFormat) -> Self {
-        match format {
-            MessageFormat::Text => Self::Text,
-            MessageFormat::Json => Self::Json,
         }
     }
 }

@@ -31,6 +31,7 @@ mod isolation;
 mod job;
 mod last_word;
 mod man;
+mod message_format;
 mod new;
 mod plan_json;
 mod printer;

@@ -132,7 +132,7 @@ mod tests {
             let function = operator.strip_prefix("my_op:").unwrap();
             assert!(text("my_op.py").contains(&format!("def {function}(")), "{kind}: {operator}");
             let pipeline: toml::Table = text("pipeline.toml").parse().unwrap();
-            let stages = ["operator", "source", "sink"].into_iter().filter_map(|table| pipeline[table].as_array());
+            let stages = ["operator", "source", "sink"].into_iter().filter_map(|table| pipeline.get(table)?.as_array());
             let runs = stages
                 .flatten()
                 .any(|stage| stage.get("component").and_then(toml::Value::as_str) == Some("my_op.wasm"));

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::args::ServerArguments;
+use super::server_args::ServerArguments;
 use crate::printer::OutputFormat;
 
 /// Tokens of a server.

@@ -5,8 +5,8 @@ use sage_plan::config::{TenantName, TenantNameError};
 use sage_serve::access::TokenText;
 use sage_serve::api::{Client, ClientError, Problem, ServerPlace};
 
-use super::args::ServerArguments;
 use super::place::{Place, place_of};
+use super::server_args::ServerArguments;
 use crate::ExitCode;
 use crate::failure::Failure;
 

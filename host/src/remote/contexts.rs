@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sage_machine::read_plain_file;
 use serde::{Deserialize, Serialize};
 
-use super::place::absolute;
+use super::folder_variable::absolute;
 use crate::failure::Failure;
 
 /// Largest file of contexts.

@@ -2,8 +2,9 @@ use std::path::{Path, PathBuf};
 
 use sage_serve::api::{ServerPlace, ServerUrl};
 
-use super::args::ServerArguments;
 use super::contexts::Contexts;
+use super::folder_variable::absolute;
+use super::server_args::ServerArguments;
 use crate::failure::Failure;
 
 /// The variables that name a server: its socket, or its URL.
@@ -93,8 +94,4 @@ fn default_socket() -> Result<PathBuf, Failure> {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-pub(super) fn absolute(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }

@@ -25,6 +25,8 @@ fn snapshot(name: &str, ran: &Ran) {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"process [0-9]+ of user [0-9]+", "process PID of user UID");
     settings.add_filter(r"20\d\d-\d\d-\d\dT[0-9:.]+Z *", "TIME  ");
+    // The width of the column depends on the digits of the times.
+    settings.add_filter(r"written +size", "written  size");
     settings.bind(|| insta::assert_snapshot!(name, ran.transcript()));
 }
 

@@ -248,7 +248,7 @@ class RemoteJob(Job):
                 yield LogLine.of(line)
 
     def metrics(self) -> str:
-        return self._connection.raw("GET", f"{self._path}/metrics").decode()
+        return self._connection.raw("GET", f"{self._path}/metrics?format=openmetrics").decode()
 
     def explain(self) -> Report:
         """What each instance got, and by which mechanism."""

@@ -115,3 +115,28 @@ fn workers_die_with_their_job_whichever_signal_ends_it() {
         }));
     }
 }
+
+#[test]
+fn an_attempt_goes_on_from_the_last_epoch_of_the_one_that_was_killed_or_drained() {
+    let pipeline = "[pipeline]\ncheckpoint = { folder = \"state\", interval = \"20ms\" }\n[[source]]\nname = \"in\"\n\
+                    generate = { count = 30000, rate = 30000, payload_bytes = 16 }\n[[sink]]\nname = \"out\"\n\
+                    input = \"in\"\nfile = { path = \"out.txt\" }\n";
+    let mut scene = Scene::new(pipeline);
+    let mut first = scene.start();
+    first.until_records("out", 3000);
+    first.signal(Signal::KILL);
+    first.gone();
+    drop(first);
+    let mut second = scene.start();
+    second.until_records("out", 1000);
+    second.ask_ok(&ControlRequest::Drain { timeout: None });
+    let (_, end) = second.wait();
+    assert_eq!(end.outcome, JobOutcome::Drained, "{end:?}");
+    assert!(scene.read("out.txt").is_none());
+    assert_eq!(scene.run().outcome, JobOutcome::Completed);
+    let text = scene.read("out.txt").unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!((lines.len(), text.lines().count()), (30_000, 30_000));
+}

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Batch, DirectSend, NotTaken, SharedRoom};
+use super::{Batch, DirectSend, NotTaken, Popped, Refused, SharedRoom};
 
 /// A queue of batches for a consumer, bounded in bytes and in batches, and filled by any number of producers.
 ///
@@ -94,29 +94,6 @@ const BURST: usize = 8;
 const AT_ENTRANCE: Duration = Duration::from_millis(10);
 /// Longest time for which coalesced batches may go unnoticed.
 const LENIENCE: Duration = Duration::from_millis(1);
-
-/// The result of taking a batch from an inbox.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a batch is passed on and not stored; a box would cost an allocation for each"
-)]
-pub enum Popped {
-    /// A batch, and its number in this inbox (0, 1, 2, …).
-    Batch(Batch, u64),
-    /// No batch came within the timeout.
-    Empty,
-    /// All producers have marked this epoch, and no batch waits. Nothing comes before the epoch is over.
-    Mark(u64),
-    /// No producer is left and no batch waits: there will never be more.
-    End,
-    /// The pipeline stopped.
-    Cut,
-}
-
-/// A batch that was not taken because the pipeline stopped.
-#[derive(Debug)]
-pub struct Refused(pub Batch);
 
 impl Inbox {
     /// An inbox that holds up to `byte_credit` bytes ([`Batch::weight`]) in up to `batch_credit` batches. A

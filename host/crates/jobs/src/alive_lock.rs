@@ -117,10 +117,20 @@ fn open(path: &Path) -> Result<File, JobError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use super::*;
+
+    /// A process that is being started has every descriptor of this one for a moment, and so the locks of other tests.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn alone() -> MutexGuard<'static, ()> {
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn a_job_is_alive_exactly_as_long_as_its_lock_is_held() {
+        let _alone = alone();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alive.lock");
         assert!(!AliveLock::is_held(&path).unwrap(), "a job that never began");
@@ -136,6 +146,7 @@ mod tests {
 
     #[test]
     fn a_lock_that_is_handed_over_is_held_from_the_start_of_the_program_to_its_end() {
+        let _alone = alone();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alive.lock");
         let lock = AliveLock::take(&path).unwrap();

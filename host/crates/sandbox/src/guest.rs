@@ -7,10 +7,11 @@ use wasmtime::component::{
 use wasmtime::{Store, StoreContextMut};
 
 use super::answer::{Answer, Call};
+use super::carried::Carried;
 use super::contract::{BatchRef, ColumnRef, ContextRef, ProgressView};
-use super::deadline::{Deadline, Pacer};
+use super::deadline::Deadline;
 use super::failure::{Failure, FailureCode};
-use super::guest_log::{GuestLog, LogRate, LogTo};
+use super::guest_log::{GuestLog, LogTo};
 use super::keyed_state::KeyedState;
 use super::lane_io::LaneIo;
 use super::limiter::Limiter;
@@ -58,24 +59,6 @@ pub struct GuestSpec {
     pub stop: Stop,
     /// Names of the operator's inputs, by the numbers of edges that batches have. An input without a name has `None`.
     pub edges: Arc<[Option<String>]>,
-}
-
-/// The data that outlives a guest. The next guest of the lane continues with it.
-pub struct Carried {
-    /// The keyed state.
-    pub state: KeyedState,
-    /// The lane's share of a CPU.
-    pub pacer: Option<Box<dyn Pacer>>,
-    log: LogRate,
-    io: Option<Arc<LaneIo>>,
-}
-
-impl Carried {
-    /// The data for the first guest of a lane.
-    #[must_use]
-    pub fn new(state: KeyedState, pacer: Option<Box<dyn Pacer>>) -> Self {
-        Self { state, pacer, log: LogRate::default(), io: None }
-    }
 }
 
 /// The answer of a source component to a request for more records.

@@ -1,5 +1,4 @@
 use std::cell::Cell;
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -7,10 +6,11 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::by_key::ByKey;
 use super::failure::HostTrap;
 use super::small_bytes::{SmallBytes, on_heap};
 use super::state_table::{Map, Slot, Table};
-use super::unsaved_state::Unsaved;
+use super::unsaved_slots::Unsaved;
 use sage_batch::Column;
 use sage_machine::MemoryBudget;
 
@@ -304,9 +304,7 @@ impl KeyedState {
             return;
         }
         self.note_changes();
-        if let Some(unsaved) = &mut self.unsaved {
-            unsaved.note(&self.undo);
-        }
+        self.note_written_slots();
         let mut freed = 0;
         let mut undo = std::mem::take(&mut self.undo);
         for line in undo.drain(..) {
@@ -486,29 +484,6 @@ fn entry_cost(subkey: &[u8], value: &SmallBytes) -> u64 {
 fn map_cost(map: Option<&Map>) -> u64 {
     map.map_or(0, |map| MAP_BYTES + map.iter().map(|(subkey, value)| entry_cost(subkey, value)).sum::<u64>())
 }
-
-/// A slot, ordered by its key.
-struct ByKey<'a>(&'a Slot);
-
-impl Ord for ByKey<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.key.bytes().cmp(other.0.key.bytes())
-    }
-}
-
-impl PartialOrd for ByKey<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for ByKey<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for ByKey<'_> {}
 
 #[cfg(test)]
 #[path = "keyed_state_tests.rs"]

@@ -1,50 +1,20 @@
 use super::keyed_state::{KeyedState, Undo};
 use super::state_changes::{CHUNK, DELETE_MAP, DELETE_VALUE, PUT, TABLE, write, write_slot};
 
-/// The slots of keyed state that calls have written since the last epoch: two bits for each slot, by table.
-///
-/// Noting a write costs nothing that shows beside the write itself, however often a key is written. A log of the writes
-/// would cost half as much as the writes, and grow without a bound.
-#[derive(Debug, Default)]
-pub(super) struct Unsaved(Vec<Bits>);
-
-#[derive(Debug, Default)]
-struct Bits {
-    values: Vec<u64>,
-    maps: Vec<u64>,
-}
-
-impl Unsaved {
-    /// Notes the writes of a successful call.
-    pub(super) fn note(&mut self, undo: &[Undo]) {
-        for line in undo {
-            let (Undo::Value { table, slot, .. } | Undo::Entry { table, slot, .. } | Undo::Map { table, slot, .. }) =
-                line;
-            let table = *table as usize;
-            if self.0.len() <= table {
-                self.0.resize_with(table + 1, Bits::default);
-            }
-            if let Some(bits) = self.0.get_mut(table) {
-                set(if matches!(line, Undo::Value { .. }) { &mut bits.values } else { &mut bits.maps }, *slot);
-            }
-        }
-    }
-}
-
-fn set(bits: &mut Vec<u64>, slot: u32) {
-    let (word, bit) = ((slot / 64) as usize, slot % 64);
-    if bits.len() <= word {
-        bits.resize(word + 1, 0);
-    }
-    if let Some(word) = bits.get_mut(word) {
-        *word |= 1 << bit;
-    }
-}
-
 impl KeyedState {
     /// Makes every commit note the slots that it wrote, for [`KeyedState::take_unsaved`].
     pub fn note_unsaved(&mut self) {
         self.unsaved.get_or_insert_default();
+    }
+
+    /// Notes the slots that a successful call wrote, while the undo log still names them.
+    pub(super) fn note_written_slots(&mut self) {
+        let Some(unsaved) = &mut self.unsaved else { return };
+        for line in &self.undo {
+            let (Undo::Value { table, slot, .. } | Undo::Entry { table, slot, .. } | Undo::Map { table, slot, .. }) =
+                line;
+            unsaved.note(*table, *slot, matches!(line, Undo::Value { .. }));
+        }
     }
 
     /// Passes what calls have written since the last call of this method to `send`, chunk by chunk, in the form of

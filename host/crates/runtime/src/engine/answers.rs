@@ -1,4 +1,3 @@
-use super::control::Stopped;
 use super::field_output::OutputShape;
 use super::field_reader::Unread;
 use super::field_text::{text_for_people, text_of_rows};
@@ -7,6 +6,7 @@ use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
 use super::printed_outputs::PrintedOutputs;
 use super::row_runs::{rising_runs, runs_without};
+use super::stopped::Stopped;
 use super::unflushed::Unflushed;
 use sage_batch::fields::{Part, Table};
 use sage_batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};

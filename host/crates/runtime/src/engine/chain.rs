@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answers::Outputs;
 use super::chain_clock::ChainClock;
-use super::control::{Control, Stopped};
+use super::control::Control;
 use super::counted_sink::CountedSink;
 use super::epochs::EpochLane;
 use super::error::PipelineError;
@@ -17,6 +17,7 @@ use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::{OperatorLane, Turn};
 use super::sink_lane::SinkLane;
 use super::source_lane::{Made, SourceEnd, SourceLane};
+use super::stopped::Stopped;
 use sage_plan::StageId;
 
 /// Consecutive lanes that share one thread and take turns on it. The members are lanes of operators whose

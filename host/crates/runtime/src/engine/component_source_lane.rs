@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use super::control::Stopped;
 use super::epochs::EpochLane;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::lane_clock::LaneClock;
@@ -10,6 +9,7 @@ use super::outlets::Outlets;
 use super::printed_outputs::PrintedOutputs;
 use super::saved_run::GuestPosition;
 use super::source_lane::SourceEnd;
+use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, Origin};
 use sage_sandbox::{Failure, Progress};
 use sage_store::FrameKind;

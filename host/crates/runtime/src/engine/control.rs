@@ -8,6 +8,7 @@ use super::epochs::Epochs;
 use super::error::PipelineError;
 use super::launcher::InstanceLauncher;
 use super::sequencer::Sequencer;
+use super::stopped::Stopped;
 use sage_batch::Inbox;
 use sage_models::DeviceQueue;
 use sage_observe::{InstanceCounters, Outcome};
@@ -47,6 +48,7 @@ pub(super) struct Control {
 struct State {
     going: bool,
     aborted: bool,
+    suspended: bool,
     cause: Option<PipelineError>,
 }
 
@@ -61,10 +63,6 @@ pub(super) struct Ways {
     /// The queues in which guests wait for answers of models.
     pub(super) devices: Vec<Weak<DeviceQueue>>,
 }
-
-/// The run was cut, so this lane must end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped;
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,6 +172,16 @@ impl Control {
         self.lock().cause.get_or_insert(cause);
         self.cut();
         Stopped
+    }
+
+    /// Stops everything behind an epoch: nothing is in flight, and a later run goes on from there.
+    pub(super) fn suspend(&self) {
+        self.lock().suspended = true;
+        self.cut();
+    }
+
+    pub(super) fn was_suspended(&self) -> bool {
+        self.lock().suspended
     }
 
     /// Stops everything at once.
@@ -303,7 +311,7 @@ impl StopHandle {
     /// Whether the sources were told to stop.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.is_draining()
+        self.0.is_draining() || self.0.epochs.get().is_some_and(|epochs| epochs.stops())
     }
 
     /// Whether everything was told to stop at once, by a failure or an abort.

@@ -5,10 +5,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::control::{Control, Stopped};
+use super::control::Control;
 use super::epochs::{Epoch, Epochs, Handed, LaneName};
 use super::error::{PipelineError, with_causes};
 use super::saved_run::Manifest;
+use super::stopped::Stopped;
 use crate::connector::DeadLetterFile;
 use sage_observe::{EpochProgress, InstanceCounters};
 use sage_store::{Frame, FrameKind, Store, StoreError};
@@ -119,7 +120,7 @@ impl Coordinator {
         self.progress.saved(number);
         if self.epochs.stops() {
             // The sources stay where they are.
-            self.control.abort();
+            self.control.suspend();
             return Err(Stopped);
         }
         self.epochs.is_over(number);

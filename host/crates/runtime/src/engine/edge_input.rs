@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use super::answers::{AnswerCollector, Outputs};
-use super::control::Stopped;
 use super::field_reader::{FieldReader, Unread};
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
 use super::preparation::Preparation;
 use super::printed_outputs::PrintedOutputs;
+use super::stopped::Stopped;
 use sage_batch::fields::{FieldType, Part, Schema, Table};
 use sage_batch::{Batch, BatchPool, Column};
 use sage_formats::key::KeyWriter;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::control::Stopped;
+use super::stopped::Stopped;
 use sage_store::FrameKind;
 
 /// The epochs of a run: points at which nothing is in flight, so that all parts of the run that outlive it fit together.

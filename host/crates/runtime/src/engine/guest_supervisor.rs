@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use super::control::Stopped;
 use super::lane_guest::{LaneGuest, Measured};
 use super::on_error_policy::OnErrorPolicy;
+use super::stopped::Stopped;
 use sage_observe::InstanceCounters;
 use sage_sandbox::{Failure, FailureCode};
 

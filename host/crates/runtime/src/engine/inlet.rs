@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch_time::BatchTime;
-use super::control::{Control, Stopped};
+use super::control::Control;
 use super::field_reader::FieldReader;
 use super::field_text::FieldText;
 use super::lane_guest::{InFlight, LaneGuest};
+use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, DirectSend, Inbox, NotTaken, Popped};
 use sage_observe::{InstanceCounters, Latency};
 use sage_sandbox::Failure;

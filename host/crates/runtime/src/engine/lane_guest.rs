@@ -3,8 +3,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control::Stopped;
 use super::field_reader::Unread;
+use super::stopped::Stopped;
 use sage_batch::{Batch, DirectSend};
 use sage_sandbox::{Answer, Failure, Progress};
 

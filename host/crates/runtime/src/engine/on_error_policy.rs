@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::control::{Control, Stopped};
+use super::control::Control;
 use super::error::PipelineError;
 use super::provenance::Provenance;
+use super::stopped::Stopped;
 use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile, Extent, Unreadable};
 use sage_batch::{Origin, Record};
 use sage_machine::limit_below;

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{AnswerCollector, Outputs};
-use super::control::Stopped;
 use super::epochs::EpochLane;
 use super::field_output::{FieldOutput, OutputShape};
 use super::field_text::text_for_people;
@@ -16,6 +15,7 @@ use super::outlets::Outlets;
 use super::printed_outputs::PrintedOutputs;
 use super::recovery::{Recovery, Step};
 use super::sequencer::Sequencer;
+use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, Inbox};
 use sage_plan::Kind;
 use sage_sandbox::{Answer, Failure, FailureCode};

@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch_time::{BatchTime, MOMENT, Run};
-use super::control::Stopped;
+use super::follows::Follows;
 use super::partition::place_of;
 use super::preparation::Preparation;
 use super::scatter::Scatter;
+use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, Column, Inbox, Refused, SharedRoom};
 use sage_observe::InstanceCounters;
 use sage_plan::Partition;
@@ -71,20 +72,6 @@ struct Target {
     spare: Vec<u8>,
 }
 
-/// What the sender knows about the batches behind one that it pushes. It decides about wake-ups.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Follows {
-    /// Nothing. Another batch is likely if one came a moment ago.
-    #[default]
-    Unknown,
-    /// The rest of a run. The first batch wakes the receiver, which then works while the others come.
-    Run,
-    /// No more of this run: the receiver must not wait for others.
-    Last,
-    /// The answers to batches that the sender has already. Until then, nothing needs to wake the receiver.
-    Answers,
-}
-
 /// A receiver of a [`Route`].
 #[derive(Clone)]
 pub(super) struct Destination {
@@ -95,7 +82,8 @@ pub(super) struct Destination {
 
 impl Route {
     /// Makes a route along input number `edge` of its receiver. The receivers are `destinations[instance][lane]`. The
-    /// sender is `instance` and joins every inbox to which it may send. With forward partitioning these are the inboxes of one instance.
+    /// sender is `instance` and joins every inbox to which it may send. With forward partitioning these are the inboxes
+    /// of one instance.
     pub(super) fn new(partition: Partition, destinations: &[Vec<Destination>], instance: u32, edge: u32) -> Self {
         let turn = instance as usize;
         let (destinations, turn) = match destinations.get(turn) {

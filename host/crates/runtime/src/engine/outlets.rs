@@ -1,5 +1,5 @@
-use super::control::Stopped;
 use super::outlet::Outlet;
+use super::stopped::Stopped;
 
 /// The outputs of a lane: its ports.
 pub(super) struct Outlets {

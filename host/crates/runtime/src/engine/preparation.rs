@@ -1,5 +1,5 @@
-use super::control::Stopped;
 use super::field_reader::Unread;
+use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool};
 
 /// The work on the records of one edge, in the lane that sends them, before the partitioning of the edge.

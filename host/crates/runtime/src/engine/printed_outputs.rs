@@ -1,10 +1,10 @@
 //! Records by field of a process or source that a stage downstream reads as text, and that have none: a number in them is
 //! not finite.
 
-use super::control::Stopped;
 use super::field_text::text_for_people;
 use super::on_error_policy::OnErrorPolicy;
 use super::row_runs::runs_without;
+use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, Origin};
 use sage_formats::json::unprintable;
 use sage_sandbox::Answer;

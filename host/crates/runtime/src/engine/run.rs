@@ -219,7 +219,7 @@ impl Running {
         if let Some(cause) = self.control.cause() {
             return Outcome::Failed(cause.into_run_failure());
         }
-        if self.control.was_aborted() || cut_short {
+        if self.control.was_aborted() || self.control.was_suspended() || cut_short {
             return Outcome::Interrupted;
         }
         if self.control.is_draining() { Outcome::Drained } else { Outcome::Completed }

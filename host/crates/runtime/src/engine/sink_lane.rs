@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control::Stopped;
 use super::counted_sink::CountedSink;
 use super::epochs::EpochLane;
 use super::field_lines::FieldLines;
 use super::field_text::FieldText;
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
+use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, Inbox, Popped};
 use sage_observe::Latency;
 use sage_store::FrameKind;

@@ -1,13 +1,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::control::{Control, Stopped};
+use super::control::Control;
 use super::epochs::EpochLane;
 use super::field_reader::{FieldReader, Unread};
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
 use super::saved_run::Given;
+use super::stopped::Stopped;
 use crate::connector::{ConnectorError, Filled, Source};
 use sage_batch::Batch;
 use sage_plan::OnError;

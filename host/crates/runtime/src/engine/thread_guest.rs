@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control::Stopped;
 use super::lane_guest::{InFlight, LaneGuest, Measured};
+use super::stopped::Stopped;
 use sage_sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
 
 /// A guest in the lane's own thread.

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::bounds::{ANSWER_TIME, BODY_BYTES, BODY_TIME, FOLLOWERS, UPLOADS};
-use super::device_routes::DeviceLook;
+use super::device_look::DeviceLook;
 use super::live_jobs::LiveJobs;
 use super::problem::Problem;
 use crate::access::{Rate, Rates, Sessions, TokenStore};

@@ -9,6 +9,7 @@ use super::bounds::{HEARTBEAT, LIVE_EVERY, LIVE_TIME};
 use super::context::{Context, permit};
 use super::follow::Form;
 use super::job_routes::{Named, ask_job, job, json_response};
+use super::live_look::watch;
 use super::problem::Problem;
 use super::query::Query;
 use crate::access::Scope;
@@ -35,7 +36,7 @@ pub(super) async fn metrics(
     if !follows {
         context.ask(move |server| server.live_attempt(id)).await??;
     }
-    let watched = context.live.watch(&context, id);
+    let watched = watch(&context, id);
     if !follows {
         let mut seen = 0;
         let whole = async {
