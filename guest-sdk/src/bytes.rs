@@ -61,7 +61,8 @@ pub(crate) fn append_in_place(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Copies a block of bytes, as `copy_from_slice` does, in straight-line code: that function calls out of the module for
-/// 256 bytes, which took three times as long. What is left of a number of bytes that is no multiple of 32 is not copied.
+/// 256 bytes, which took three times as long. What is left of a number of bytes that is no multiple of 32 is not
+/// copied.
 #[inline(always)]
 pub(crate) fn copy_block(from: &[u8], to: &mut [u8]) {
     for (from, to) in from.as_chunks::<32>().0.iter().zip(to.as_chunks_mut::<32>().0) {

@@ -119,8 +119,8 @@ pub(super) struct RunArguments {
     /// If the pipeline fits except for other running pipelines, wait up to DURATION for them: 30s, 5m
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "explain")]
     pub(super) wait: Option<Duration>,
-    /// Where a pipeline with `checkpoint` begins: `last` goes on behind the last epoch of a run that did not come to its
-    /// end; `none` begins anew and drops the epochs; `epoch:N` goes on behind this epoch and drops the later ones
+    /// Where a pipeline with `checkpoint` begins: `last` goes on behind the last epoch of a run that did not come to
+    /// its end; `none` begins anew and drops the epochs; `epoch:N` goes on behind this epoch and drops the later ones
     #[arg(long, value_name = "WHERE", value_parser = start_from, default_value = "last", conflicts_with = "explain")]
     pub(super) from: StartFrom,
     /// Serve Prometheus metrics at http://HOST:PORT/metrics while the pipeline runs; port 0 picks a free port

@@ -2,8 +2,8 @@
 //! describes the files of a folder. An example without expected results fails.
 //!
 //! Each run has a copy of the example in a folder that looks like the root of the repository, because examples name
-//! their components, and some of their inputs, by paths that begin with `../..`. Outputs of earlier runs, such as those of
-//! `make demo` or `make docs`, stay out of the copy.
+//! their components, and some of their inputs, by paths that begin with `../..`. Outputs of earlier runs, such as those
+//! of `make demo` or `make docs`, stay out of the copy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The crates and their modules keep their order: Cargo keeps the direction between crates, and these tests keep what Cargo
-//! cannot see.
+//! The crates and their modules keep their order: Cargo keeps the direction between crates, and these tests keep what
+//! Cargo cannot see.
 
 use std::collections::BTreeMap;
 use std::fs;

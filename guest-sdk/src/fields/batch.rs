@@ -83,8 +83,8 @@ impl<'a, R: FromFields<'a>> Batch<'a, R> {
         (0..self.len()).map(move |row| Record::by_field(batch, row, columns.get(row)))
     }
 
-    /// Processes the records in order, each with its own entry of `answers`, which has one answer for each record in the
-    /// same order. `ports` are the outputs to which `process` emits: one, or several as a tuple.
+    /// Processes the records in order, each with its own entry of `answers`, which has one answer for each record in
+    /// the same order. `ports` are the outputs to which `process` emits: one, or several as a tuple.
     ///
     /// `process` works as in an operator that receives the records one by one. Its outputs come from the current record
     /// and inherit key, event time and headers. State is the state of the record's key. An error rejects only this

@@ -69,8 +69,8 @@ impl BitsOut {
     }
 }
 
-/// 32 bits of a bitmap, in a register while they are written. They reach the bitmap when the value is dropped: a bit at a
-/// time in memory, each row waited for the row before.
+/// 32 bits of a bitmap, in a register while they are written. They reach the bitmap when the value is dropped: a bit at
+/// a time in memory, each row waited for the row before.
 #[derive(Debug)]
 pub struct NextBits<'o> {
     bits: u32,

@@ -18,8 +18,8 @@ pub struct LentTexts<'o> {
     next: NextTexts<'o>,
 }
 
-/// 32 texts as pointers and lengths, in an array each: the compiler uses SIMD for neither texts side by side nor a check
-/// of an `Option` in each row. A row without a text has a null pointer.
+/// 32 texts as pointers and lengths, in an array each: the compiler uses SIMD for neither texts side by side nor a
+/// check of an `Option` in each row. A row without a text has a null pointer.
 #[derive(Debug)]
 pub(super) struct Lent<'o> {
     pub(super) starts: [*const u8; CHUNK],

@@ -30,7 +30,8 @@
 //! | a struct with `#[derive(Record)]`, with `#[record(nested)]` before the field | a struct with its fields |
 //! | `Option<T>` of these | the same type, nullable |
 //!
-//! Lists and structs are one level deep: elements and members are neither. `&str` with `#[record(json)]` takes any value.
+//! Lists and structs are one level deep: elements and members are neither. `&str` with `#[record(json)]` takes any
+//! value.
 //!
 //! An operator may be an `impl` block, and a function may take `&Settings`, as with payloads.
 //!

@@ -4,8 +4,8 @@ use sage_machine::{EnforcementReport, Mechanism, ReportRow, Tier};
 use crate::ExitCode;
 use crate::failure::Failure;
 
-/// Refuses a job of a tenant with a ceiling of CPU or memory where the kernel does not hold it to what it gets. A ceiling is
-/// a promise to the other tenants.
+/// Refuses a job of a tenant with a ceiling of CPU or memory where the kernel does not hold it to what it gets. A
+/// ceiling is a promise to the other tenants.
 pub(super) fn hard_limits(order: &JobOrder, report: &EnforcementReport) -> Result<(), Failure> {
     let soft = report.rows.iter().find(|row| is_promised(row) && row.tier != Tier::Hard);
     let Some(row) = soft.filter(|_| order.hard_limits) else { return Ok(()) };

@@ -31,8 +31,8 @@ pub(super) fn check_peer(connection: &UnixStream) -> Result<(), String> {
 /// Longest chain of parents that is followed. A longer one is cut short as if it led here.
 const PARENTS: usize = 64;
 
-/// Whether a process was started by this one, directly or not. A process that has ended or cannot be seen counts as one,
-/// because nothing is known of it.
+/// Whether a process was started by this one, directly or not. A process that has ended or cannot be seen counts as
+/// one, because nothing is known of it.
 fn is_descendant(mut process: i32) -> bool {
     let own = getpid().as_raw_nonzero().get();
     for _ in 0..PARENTS {

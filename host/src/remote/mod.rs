@@ -1,7 +1,7 @@
 //! The server on the command line, and the commands that talk to it. Each command has a file.
 //!
-//! A command is a client of the HTTP API of `sage-serve`, on a unix socket or over TCP. It prints what the server says, in the words
-//! and with the exit codes of the commands that need no server.
+//! A command is a client of the HTTP API of `sage-serve`, on a unix socket or over TCP. It prints what the server says,
+//! in the words and with the exit codes of the commands that need no server.
 
 mod access_args;
 mod args;

@@ -1,6 +1,6 @@
-//! `peaks`: passes a reading that feels hotter than every earlier one of its key. Shows a process by field that sees the
-//! whole batch: the temperatures that are felt are computed over whole columns, and then each record is processed with
-//! its own state.
+//! `peaks`: passes a reading that feels hotter than every earlier one of its key. Shows a process by field that sees
+//! the whole batch: the temperatures that are felt are computed over whole columns, and then each record is processed
+//! with its own state.
 
 use sage_guest::fields::round_to;
 use sage_guest::state::{Tables, Value};

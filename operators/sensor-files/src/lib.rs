@@ -36,7 +36,8 @@ impl Default for Files {
     }
 }
 
-/// Appends each reading to the file of its sensor: event time in microseconds since the Unix epoch, and degrees Celsius.
+/// Appends each reading to the file of its sensor: event time in microseconds since the Unix epoch, and degrees
+/// Celsius.
 #[sage_guest::sink]
 impl Files {
     fn write(&mut self, record: Record<'_, Reading<'_>>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
-//! `sensor-totals`: sums the readings of each sensor and gives the totals when the input ends. A hot reading goes to the
-//! side output `alerts` at once, with all its fields. Shows a process by field: the records of each output have a type
-//! of their own.
+//! `sensor-totals`: sums the readings of each sensor and gives the totals when the input ends. A hot reading goes to
+//! the side output `alerts` at once, with all its fields. Shows a process by field: the records of each output have a
+//! type of their own.
 //!
 //! `config = { above = 30.0 }`; key the readings by `sensor` before.
 

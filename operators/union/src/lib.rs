@@ -1,5 +1,5 @@
-//! `union`: brings readings of several inputs together, each with the name of its input. Shows an operator that learns the
-//! edge of its records.
+//! `union`: brings readings of several inputs together, each with the name of its input. Shows an operator that learns
+//! the edge of its records.
 
 use sage_guest::{Error, Record};
 

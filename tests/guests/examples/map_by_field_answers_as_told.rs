@@ -1,5 +1,5 @@
-//! Gives each word, its number of bytes, and half of that number. A word `!command` breaks the rule that it names, in the
-//! whole answer. Each table has at least one row then.
+//! Gives each word, its number of bytes, and half of that number. A word `!command` breaks the rule that it names, in
+//! the whole answer. Each table has at least one row then.
 use contract::*;
 
 #[cfg(target_arch = "wasm32")]

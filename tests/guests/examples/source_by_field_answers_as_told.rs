@@ -1,5 +1,5 @@
-//! Counts to a hundred, ten records at a time; every fifth number goes to the port `fifth` too. At 50 it breaks the rule
-//! that `config = { told = "…" }` names: always, or with `stumble` only until `seek` was called.
+//! Counts to a hundred, ten records at a time; every fifth number goes to the port `fifth` too. At 50 it breaks the
+//! rule that `config = { told = "…" }` names: always, or with `stumble` only until `seek` was called.
 use contract::*;
 
 use std::sync::OnceLock;

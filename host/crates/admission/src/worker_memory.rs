@@ -3,9 +3,9 @@ use super::{Options, StageGrant, tenant};
 use sage_machine::{Arithmetic, Holdings, InstanceArithmetic, Supply};
 use sage_plan::Plan;
 
-/// Bytes that the control group of a pipeline may use for a host process in it, beside what is claimed. The process uses
-/// 1 to 2 MiB of its own. The kernel also counts the program's pages and the files that it reads, which it can free at any
-/// time, and the default queues of a large pipeline. The limit of the tenant still holds.
+/// Bytes that the control group of a pipeline may use for a host process in it, beside what is claimed. The process
+/// uses 1 to 2 MiB of its own. The kernel also counts the program's pages and the files that it reads, which it can
+/// free at any time, and the default queues of a large pipeline. The limit of the tenant still holds.
 const HOST_ROOM: u64 = 64 << 20;
 
 /// The memory limit of the pipeline's control group, in bytes. `None` if the kernel does not limit memory, or

@@ -7,8 +7,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 /// faster than their consumers would fill them all: memory that is in no cache when a consumer gets to it. The first
 /// batch of each inbox is not counted, so that every consumer has work.
 ///
-/// **Waiting.** A sender [waits](SharedRoom::wait) while the room is closed. Bytes above the bound close it. It opens when
-/// consumers have drained it to half, or when an inbox is cut. Consumers never wait here, so a closed room opens.
+/// **Waiting.** A sender [waits](SharedRoom::wait) while the room is closed. Bytes above the bound close it. It opens
+/// when consumers have drained it to half, or when an inbox is cut. Consumers never wait here, so a closed room opens.
 /// The bound is soft: each sender may put in one more batch than it allows.
 #[derive(Debug)]
 pub struct SharedRoom {

@@ -5,8 +5,8 @@ use sage_batch::fields::DataType;
 /// The reason why a record cannot be read or printed, with the field and the place. The message is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Name of the field; `None` if the record as a whole is at fault. An element of a list is `tags[3]`, and a member of
-    /// a struct is `place.lat`.
+    /// Name of the field; `None` if the record as a whole is at fault. An element of a list is `tags[3]`, and a member
+    /// of a struct is `place.lat`.
     pub field: Option<String>,
     /// The broken rule.
     pub reason: Reason,

@@ -128,7 +128,8 @@ fn put_cell(cell: Cell<'_>, data_type: &DataType, out: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// Appends a JSON value that is not null as its text: a string without quotes and escapes, an integer, `true` or `false`.
+/// Appends a JSON value that is not null as its text: a string without quotes and escapes, an integer, `true` or
+/// `false`.
 fn put_json(value: &[u8], out: &mut Vec<u8>) -> Result<(), Cow<'static, str>> {
     match value.first() {
         Some(b'"') if !value.contains(&b'\\') => {

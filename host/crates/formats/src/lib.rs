@@ -1,9 +1,9 @@
 //! Fields of records in text: JSON lines and CSV.
 //!
-//! A reader takes the text of one record and appends a row to a [`Table`](sage_batch::fields::Table), or leaves
-//! the table as it was and says why ([`FieldError`]). A writer prints a row. Both follow one schema. The key of a record
-//! is made from its fields in the same words ([`key`]). Splitting a
-//! stream into records, and CSV lines into cells, is the work of the caller: nothing here does I/O.
+//! A reader takes the text of one record and appends a row to a [`Table`](sage_batch::fields::Table), or leaves the
+//! table as it was and says why ([`FieldError`]). A writer prints a row. Both follow one schema. The key of a record is
+//! made from its fields in the same words ([`key`]). Splitting a stream into records, and CSV lines into cells, is the
+//! work of the caller: nothing here does I/O.
 //!
 //! Invariants:
 //!

@@ -39,8 +39,8 @@ impl LogReader {
         Self { folder: folder.into(), last: since, at: None }
     }
 
-    /// The next lines, as many as there are up to a bound; none if there is nothing new. A line that is being written is
-    /// given once it is whole, and a line that cannot be read is left out.
+    /// The next lines, as many as there are up to a bound; none if there is nothing new. A line that is being written
+    /// is given once it is whole, and a line that cannot be read is left out.
     pub fn next_lines(&mut self) -> Vec<LogItem> {
         let numbers = numbers(&self.folder).unwrap_or_default();
         let mut items = Vec::new();

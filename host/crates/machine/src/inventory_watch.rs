@@ -5,8 +5,8 @@ use std::path::Path;
 use super::cgroup::Above;
 use super::{CpuSet, Inventory, ResourceError};
 
-/// The machine's resources over and over again, at little cost: the limits are parsed only if one of their files has other
-/// contents than before.
+/// The machine's resources over and over again, at little cost: the limits are parsed only if one of their files has
+/// other contents than before.
 ///
 /// A look takes two system calls for each file of a limit. A detection takes ten times that, because it finds the
 /// files anew and opens them.

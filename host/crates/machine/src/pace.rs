@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::cpu_clock::{process_cpu_time, process_cpu_time_of};
 
-/// The time between two looks of a thread that watches what others change: short while the process works, and long while
-/// it is idle, because an idle process neither suffers from a change nor disturbs anyone.
+/// The time between two looks of a thread that watches what others change: short while the process works, and long
+/// while it is idle, because an idle process neither suffers from a change nor disturbs anyone.
 ///
 /// 1,000 idle runs with five looks a second each would use a whole CPU.
 #[derive(Debug, Default)]

@@ -14,10 +14,10 @@ use super::{CpuSet, HeldCpu, LeaseFolder, Pace, ResourceError};
 /// The CPUs for all threads without a lease: lanes in the shared pool, sources, sinks, and the host's
 /// threads. They are the allowed CPUs minus those that any sage-host has leased.
 ///
-/// A thread that [joins](SharedCpus::join) (once) is bound to these CPUs, and bound again when leases change:
-/// at once for a lease that this process reports ([`SharedCpus::refresh`]), within about [`Pace::BUSY`] for
-/// another process's. Members that were idle are bound within about [`Pace::IDLE`] after they began to work. If no CPU is left, the thread runs on all allowed CPUs,
-/// including leased ones: work without a lease gets slow then, but not stuck.
+/// A thread that [joins](SharedCpus::join) (once) is bound to these CPUs, and bound again when leases change: at once
+/// for a lease that this process reports ([`SharedCpus::refresh`]), within about [`Pace::BUSY`] for another process's.
+/// Members that were idle are bound within about [`Pace::IDLE`] after they began to work. If no CPU is left, the thread
+/// runs on all allowed CPUs, including leased ones: work without a lease gets slow then, but not stuck.
 ///
 /// This bounds the CPUs of threads that joined. Other threads are not bound, and for the length of a rescan a
 /// thread may still run on a CPU that another process has just leased.

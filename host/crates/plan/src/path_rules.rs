@@ -13,8 +13,8 @@ use crate::escape_pattern;
 /// paths, which are those of sources, sinks, dead letters and folders of components, lead into its folder of data.
 ///
 /// A tenant's pipeline may name no other place: neither an absolute path nor one with `..` may lead out of the data
-/// folder, except into a granted folder, and a component or model that did not come with the pipeline is an error. This is
-/// a check of names, so that an error has a line and a caret. It cannot see symbolic links, so a process that runs a
+/// folder, except into a granted folder, and a component or model that did not come with the pipeline is an error. This
+/// is a check of names, so that an error has a line and a caret. It cannot see symbolic links, so a process that runs a
 /// tenant's pipeline must be held to the folders by the kernel too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathRules {

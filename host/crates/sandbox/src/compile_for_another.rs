@@ -11,9 +11,9 @@ use super::loaded::has_ports;
 use super::runtime::Sandbox;
 
 impl Sandbox {
-    /// The work inside the process of a [`CompileElsewhere`](super::CompileElsewhere): compiles the component, then asks it for its side
-    /// outputs. `before_guest` is called in between. After it, no more code is generated, and the component's
-    /// own code runs.
+    /// The work inside the process of a [`CompileElsewhere`](super::CompileElsewhere): compiles the component, then
+    /// asks it for its side outputs. `before_guest` is called in between. After it, no more code is generated, and the
+    /// component's own code runs.
     ///
     /// # Errors
     /// The compiler refuses the component, or the memory is exhausted; the error of `before_guest`.

@@ -18,8 +18,8 @@ use crate::throughput::require_complete;
 const BYTES: [&str; 4] = ["flights_parse", "flights_flown", "flights_carrier", "flights_delay"];
 const BY_FIELD: [&str; 4] = ["flights_arrival", "flights_arrived", "flights_by_carrier", "flights_mean"];
 
-/// CSV file → map → filter → key-by → totals → file: with operators of bytes, by field, and in a native program with the
-/// crates csv and serde, in turns.
+/// CSV file → map → filter → key-by → totals → file: with operators of bytes, by field, and in a native program with
+/// the crates csv and serde, in turns.
 pub(crate) fn flights(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let (input, count) = write_flights(place, effort.pick(30, 8))?;
     let output = |form: &str| place.scratch(&format!("delay-{form}.jsonl"));

@@ -59,8 +59,8 @@ impl Drop for Serving {
     }
 }
 
-/// Time from the request that submits a pipeline to the first record that its source gave. The component is compiled and
-/// was uploaded.
+/// Time from the request that submits a pipeline to the first record that its source gave. The component is compiled
+/// and was uploaded.
 pub(crate) fn submit(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let folder = tempfile::Builder::new().prefix("sb-").tempdir()?;
     let serving = Serving::start(place, folder.path())?;

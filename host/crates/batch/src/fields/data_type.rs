@@ -58,8 +58,8 @@ impl DataType {
     }
 
     /// Whether every value of this type is a value of `wider`, so that the host may convert it. A struct widens to one
-    /// with the same members in any order. It does not widen to one with fewer members: the record would lose the others,
-    /// also for later stages.
+    /// with the same members in any order. It does not widen to one with fewer members: the record would lose the
+    /// others, also for later stages.
     #[must_use]
     pub fn widens_to(&self, wider: &Self) -> bool {
         if self == wider {

@@ -101,8 +101,8 @@ impl CsvWriter {
                     self.cell.as_slice()
                 }
             };
-            // Of a single column, a null has quotes too: readers skip an empty line. A text that nobody gave a type comes
-            // from a cell, and an empty cell stays one.
+            // Of a single column, a null has quotes too: readers skip an empty line. A text that nobody gave a type
+            // comes from a cell, and an empty cell stays one.
             let is_cell = output.untyped && field.data_type == DataType::String && !field.nullable;
             let quotes = alone || !(value == Cell::Null || is_cell);
             put_quoted(text, self.form, quotes, at == 0, out);
@@ -146,8 +146,8 @@ fn put_cell(cell: Cell<'_>, data_type: &DataType, open: &mut Open, out: &mut Vec
     Ok(())
 }
 
-/// Appends a cell, in quotes if it contains a delimiter, a quote, or a line end, or if it is empty and `empty_has_quotes`.
-/// So has the first cell of a row if it begins with a byte order mark, which readers drop.
+/// Appends a cell, in quotes if it contains a delimiter, a quote, or a line end, or if it is empty and
+/// `empty_has_quotes`. So has the first cell of a row if it begins with a byte order mark, which readers drop.
 fn put_quoted(text: &[u8], form: CsvForm, empty_has_quotes: bool, is_first: bool, out: &mut Vec<u8>) {
     let CsvForm { delimiter, quote } = form;
     let special = |byte: &u8| *byte == delimiter || *byte == quote || matches!(byte, b'\n' | b'\r');

@@ -15,7 +15,8 @@ use crate::scan::{self, Open};
 /// field is refused.
 ///
 /// The work for a record is linear in its length (times the number of fields, for keys in an unusual order, and times
-/// the number of members in a struct), and nothing recurses. Tables that share the reader's `Arc` of the schema are recognised at once.
+/// the number of members in a struct), and nothing recurses. Tables that share the reader's `Arc` of the schema are
+/// recognised at once.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -60,8 +60,8 @@ impl Printer {
         })
     }
 
-    /// Appends the value of row `row` for people. What JSON cannot express becomes a string, or `null` if it has no text
-    /// either.
+    /// Appends the value of row `row` for people. What JSON cannot express becomes a string, or `null` if it has no
+    /// text either.
     pub(crate) fn put_anyhow(&mut self, column: &FieldColumn, row: usize, data_type: &DataType, out: &mut Vec<u8>) {
         let len = out.len();
         let cell = column.cell(row).unwrap_or(Cell::Null);

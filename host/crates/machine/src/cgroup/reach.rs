@@ -14,7 +14,8 @@ pub struct CgroupReach {
 }
 
 impl CgroupReach {
-    /// What a run needs with this slice. The slice is made if it is not there, because the folder above it is not reached.
+    /// What a run needs with this slice. The slice is made if it is not there, because the folder above it is not
+    /// reached.
     #[must_use]
     pub fn of(slice: Option<&str>) -> Self {
         let mut reach = Self::default();

@@ -24,8 +24,8 @@ pub struct SourceField {
     pub data_type: WrittenType,
     /// Whether a record may lack the field. `None` lets the type decide.
     pub null: Option<bool>,
-    /// The field in the source's records: a name or a JSON pointer. `None` means the name in the pipeline. A member of a
-    /// struct has none.
+    /// The field in the source's records: a name or a JSON pointer. `None` means the name in the pipeline. A member of
+    /// a struct has none.
     pub name: Option<Spanned<String>>,
     /// Purpose of the field, for people.
     pub doc: String,

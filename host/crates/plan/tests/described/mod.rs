@@ -1,10 +1,11 @@
 //! The result of a pipeline file as text: a summary of the plan, or all errors.
 //!
-//! A component gets its facts from its file name: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a
-//! side output `late`), `source.wasm` (with a side output `errors`), and so on. Other components are missing. A
-//! name with parentheses names fields: `map(fahrenheit: f64 -> celsius: f64?, ..).wasm` reads one field, gives another,
-//! and keeps the rest; without `..` it drops the rest. A side output follows behind a semicolon: `; late -> x: s64`. A struct is `place: {lat: f64; lon: f64?}`. A name that ends in `-described` has a description of its configuration, `-stateless` keeps no state, and
-//! `-large` starts with 1 MiB.
+//! A component gets its facts from its file name: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a side output
+//! `late`), `source.wasm` (with a side output `errors`), and so on. Other components are missing. A name with
+//! parentheses names fields: `map(fahrenheit: f64 -> celsius: f64?, ..).wasm` reads one field, gives another, and keeps
+//! the rest; without `..` it drops the rest. A side output follows behind a semicolon: `; late -> x: s64`. A struct is
+//! `place: {lat: f64; lon: f64?}`. A name that ends in `-described` has a description of its configuration,
+//! `-stateless` keeps no state, and `-large` starts with 1 MiB.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -13,7 +13,8 @@ use super::error::LockdownError;
 const NEWEST: ABI = ABI::V6;
 
 /// What the process of a tenant's job may still reach, with everything that it starts: its workers, its compiler, its
-/// devices. The kernel follows symbolic links before it decides, so a link in a folder of the tenant leads nowhere else.
+/// devices. The kernel follows symbolic links before it decides, so a link in a folder of the tenant leads nowhere
+/// else.
 #[derive(Debug, Clone, Default)]
 pub struct JobFence {
     /// Files and folders. A path that does not exist is left out.

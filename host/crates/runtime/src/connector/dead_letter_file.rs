@@ -98,8 +98,8 @@ impl DeadLetterFile {
         Ok(())
     }
 
-    /// Makes all letters durable. Returns what [`DeadLetterFile::cut_back`] needs to remove the letters after them; nothing
-    /// for a pipe or a device.
+    /// Makes all letters durable. Returns what [`DeadLetterFile::cut_back`] needs to remove the letters after them;
+    /// nothing for a pipe or a device.
     ///
     /// # Errors
     /// As [`DeadLetterFile::finish`].
@@ -110,8 +110,8 @@ impl DeadLetterFile {
         Ok(bytes.map_or_else(Vec::new, |bytes| SavedOutput { id: self.id, bytes, records: 0 }.to_bytes()))
     }
 
-    /// Removes the letters of an earlier run that came after it had [saved](DeadLetterFile::save) the file, because this
-    /// run goes on from there and makes them again. If others have written there too, all letters stay, and the
+    /// Removes the letters of an earlier run that came after it had [saved](DeadLetterFile::save) the file, because
+    /// this run goes on from there and makes them again. If others have written there too, all letters stay, and the
     /// result is `false`: those of that run come twice.
     ///
     /// # Errors

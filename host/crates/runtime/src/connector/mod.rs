@@ -3,10 +3,11 @@
 //! The engine pulls a source on a thread of its own; the source fills one batch at a time. The engine hands
 //! batches to a sink in order. Neither knows of edges, lanes or retries.
 //!
-//! Text flows through `Counted` (counts the bytes, and waits for them) → `Input` (decompresses, by the first
-//! bytes) → `TextInput` (decodes to UTF-8) → `LineReader` (lines within the limit) → format (lines, JSON lines,
-//! `CsvRows`) → batch. If fields of CSV are read, the batch gets the rows as they came, and `ReadFields` the columns. `Stamps` adds key, time and headers if they are configured, and `FilePlaces` notes the
-//! line of every record. Records leave through `RecordWriter` and `Packed`.
+//! Text flows through `Counted` (counts the bytes, and waits for them) → `Input` (decompresses, by the first bytes) →
+//! `TextInput` (decodes to UTF-8) → `LineReader` (lines within the limit) → format (lines, JSON lines, `CsvRows`) →
+//! batch. If fields of CSV are read, the batch gets the rows as they came, and `ReadFields` the columns. `Stamps` adds
+//! key, time and headers if they are configured, and `FilePlaces` notes the line of every record. Records leave through
+//! `RecordWriter` and `Packed`.
 //!
 //! Input that cannot be read is an error. The error says how much is lost: a record, or the rest of a file. The
 //! caller decides whether the source continues.

@@ -38,8 +38,8 @@ pub fn open_source(
     })
 }
 
-/// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV. `saved` is
-/// what the sink of an earlier run had [saved](Sink::save), if this run goes on from there.
+/// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV. `saved`
+/// is what the sink of an earlier run had [saved](Sink::save), if this run goes on from there.
 ///
 /// # Errors
 /// The sink cannot be written to, as far as that is known before the first write. [`SinkSpec::Provided`] is

@@ -71,8 +71,8 @@ impl PartialFile {
         Err(ConnectorError::new(format!("\"{shown}\" is made and removed by others all the time")))
     }
 
-    /// Goes on with the file of an earlier run, behind the bytes that it saved. If that run gave the file its name in the
-    /// meantime, the file gives it back.
+    /// Goes on with the file of an earlier run, behind the bytes that it saved. If that run gave the file its name in
+    /// the meantime, the file gives it back.
     ///
     /// # Errors
     /// The file is gone, another run has it, or it is shorter than it was.

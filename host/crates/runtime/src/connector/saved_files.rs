@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ConnectorError;
 use sage_text::plain_path;
 
-/// The files of a source at an epoch, in the order in which it reads them. A later run that goes on from there must find
-/// them again: each at least as long as it was, with the same beginning, and the same bytes before its old end.
+/// The files of a source at an epoch, in the order in which it reads them. A later run that goes on from there must
+/// find them again: each at least as long as it was, with the same beginning, and the same bytes before its old end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedFiles(Vec<SavedFile>);
 

@@ -50,9 +50,9 @@ pub(super) struct Assembly {
 /// Maximum number of waiting batches, in addition to the limit in bytes. Batches of a few records are merged
 /// before they are sent, so this limit is reached only at low rates.
 const BATCH_CREDIT: usize = 64;
-/// The credits in bytes of this many instances are the bound for what waits behind the first batches of all of a stage's
-/// instances. A thousand instances with 4 MiB each would hold 4 GiB otherwise. One that stands still holds one credit,
-/// and leaves the rest to the others.
+/// The credits in bytes of this many instances are the bound for what waits behind the first batches of all of a
+/// stage's instances. A thousand instances with 4 MiB each would hold 4 GiB otherwise. One that stands still holds one
+/// credit, and leaves the rest to the others.
 const SHARED_CREDITS: u32 = 4;
 
 /// Opens all sources, sinks and dead-letter files, and connects every lane to its receivers. Nothing runs yet.

@@ -132,8 +132,8 @@ impl Control {
         }
     }
 
-    /// Stops the sources; admitted records are finished. A run with checkpoints stops behind one more epoch instead: its
-    /// input has not ended, so nothing is told that it has.
+    /// Stops the sources; admitted records are finished. A run with checkpoints stops behind one more epoch instead:
+    /// its input has not ended, so nothing is told that it has.
     pub(super) fn drain(&self) {
         if let Some(epochs) = self.epochs.get() {
             return epochs.stop();

@@ -152,7 +152,8 @@ impl Coordinator {
         Ok(epoch.whole(&manifest_bytes(manifest), false)?)
     }
 
-    /// Writes an epoch of a run all of whose lanes have ended. With `ended` it is the last one: a later run begins anew.
+    /// Writes an epoch of a run all of whose lanes have ended. With `ended` it is the last one: a later run begins
+    /// anew.
     pub(super) fn last(&mut self, ended: bool) -> Result<(), PipelineError> {
         let write = |this: &mut Self| {
             let mut epoch = this.store.begin(true)?;

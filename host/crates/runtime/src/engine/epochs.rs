@@ -9,7 +9,8 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::stopped::Stopped;
 use sage_store::FrameKind;
 
-/// The epochs of a run: points at which nothing is in flight, so that all parts of the run that outlive it fit together.
+/// The epochs of a run: points at which nothing is in flight, so that all parts of the run that outlive it fit
+/// together.
 ///
 /// ```text
 /// coordinator ── begin ──▶ sources pause, and hand over their positions
@@ -19,8 +20,9 @@ use sage_store::FrameKind;
 ///             ── is_over ─▶ sources go on
 /// ```
 ///
-/// A source sends nothing between its mark and the end of the epoch. So no lane has to hold records of the next epoch back
-/// while it waits for the marks of the other inputs, and no lane waits for another: an epoch adds no way to a deadlock.
+/// A source sends nothing between its mark and the end of the epoch. So no lane has to hold records of the next epoch
+/// back while it waits for the marks of the other inputs, and no lane waits for another: an epoch adds no way to a
+/// deadlock.
 #[derive(Debug)]
 pub(super) struct Epochs {
     /// The newest epoch that has begun.
@@ -179,7 +181,8 @@ impl EpochLane {
 
     /// Hands over a part of the epoch.
     ///
-    /// **Waiting.** The coordinator takes the parts while it writes. It never waits for a lane that has not marked the epoch.
+    /// **Waiting.** The coordinator takes the parts while it writes. It never waits for a lane that has not marked the
+    /// epoch.
     pub(super) fn part(&self, kind: FrameKind, bytes: Vec<u8>) -> Result<(), Stopped> {
         self.out.send(Handed::Part(self.name.clone(), kind, bytes)).map_err(|_| Stopped)
     }

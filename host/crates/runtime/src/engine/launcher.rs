@@ -27,8 +27,8 @@ pub trait Launcher: Send + Sync + fmt::Debug {
 pub struct RunContext<'a> {
     /// The pipeline's name.
     pub pipeline: &'a str,
-    /// The name of the run's control group, if this process is to take part in it. Otherwise the group is named after the
-    /// pipeline.
+    /// The name of the run's control group, if this process is to take part in it. Otherwise the group is named after
+    /// the pipeline.
     pub job: Option<&'a str>,
     /// The tenant that the pipeline runs for.
     pub tenant: &'a TenantName,

@@ -188,8 +188,8 @@ impl OperatorLane {
         self.supervisor.guest().direct().is_none_or(|guest| guest.arm(lightly))
     }
 
-    /// In a chain: see [`DirectGuest::disarm`](super::DirectGuest::disarm). A guest whose process has died is replaced at once if nothing is
-    /// in flight. Otherwise the next answer reports the death.
+    /// In a chain: see [`DirectGuest::disarm`](super::DirectGuest::disarm). A guest whose process has died is replaced
+    /// at once if nothing is in flight. Otherwise the next answer reports the death.
     pub(super) fn disarm(&mut self, died: bool) -> Result<bool, Stopped> {
         let guest = self.supervisor.guest();
         let rung = guest.direct().is_none_or(|guest| guest.disarm(died));

@@ -1,5 +1,5 @@
-//! Records by field of a process or source that a stage downstream reads as text, and that have none: a number in them is
-//! not finite.
+//! Records by field of a process or source that a stage downstream reads as text, and that have none: a number in them
+//! is not finite.
 
 use super::field_text::text_for_people;
 use super::on_error_policy::OnErrorPolicy;
@@ -9,7 +9,8 @@ use sage_batch::{Batch, BatchPool, Origin};
 use sage_formats::json::unprintable;
 use sage_sandbox::Answer;
 
-/// The outputs of a process or source by field that a stage downstream reads as text, by port. Empty for other operators.
+/// The outputs of a process or source by field that a stage downstream reads as text, by port. Empty for other
+/// operators.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PrintedOutputs(Vec<bool>);
 

@@ -205,8 +205,8 @@ impl Running {
         Summary::of(&self.registry, outcome)
     }
 
-    /// Writes an epoch of a run that has come to its end: before its outputs get their names, and behind that as the last
-    /// one. A run that stopped earlier leaves its last epoch, from which the next one goes on.
+    /// Writes an epoch of a run that has come to its end: before its outputs get their names, and behind that as the
+    /// last one. A run that stopped earlier leaves its last epoch, from which the next one goes on.
     fn save_end(&self, outcome: Outcome, coordinator: Option<&mut Coordinator>, ended: bool) -> Outcome {
         let Some(coordinator) = coordinator.filter(|_| matches!(outcome, Outcome::Completed)) else { return outcome };
         match coordinator.last(ended) {

@@ -14,9 +14,9 @@ use sage_sandbox::FailureCode;
 /// cpuset or quota above the run shrinks, when a CPU goes offline, or when the lease folder is deleted. Each
 /// loss is reported once, as a warning, in the summary and in the metrics. A loss fails a strict run.
 ///
-/// **Waiting.** A single thread sleeps on a condition variable that the end of the run signals. A check waits
-/// for nothing, except for the ledger if the lease folder was changed, and that wait has a time limit. A check takes
-/// some 50 µs of one CPU. It is due after [`Pace::BUSY`], or after [`Pace::IDLE`] if the process has not worked, so that a
+/// **Waiting.** A single thread sleeps on a condition variable that the end of the run signals. A check waits for
+/// nothing, except for the ledger if the lease folder was changed, and that wait has a time limit. A check takes some
+/// 50 µs of one CPU. It is due after [`Pace::BUSY`], or after [`Pace::IDLE`] if the process has not worked, so that a
 /// loss is reported within about a second.
 pub(super) struct StandingWatch {
     stop: Arc<(Mutex<bool>, Condvar)>,

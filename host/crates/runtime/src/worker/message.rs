@@ -11,8 +11,8 @@ use sage_sandbox::{Failure, FailureCode, KeptLines, LogLine, Progress};
 pub(super) mod ask {
     /// Start a guest and replace any earlier one. The answer of a source has its position.
     pub(in crate::worker) const START: u64 = 1;
-    /// Process the batch that follows the number of its edge. After a failure of the guest there is no answer, because the failure was
-    /// the answer.
+    /// Process the batch that follows the number of its edge. After a failure of the guest there is no answer, because
+    /// the failure was the answer.
     pub(in crate::worker) const CALL: u64 = 2;
     /// A source: make more records. The limits on records and bytes follow.
     pub(in crate::worker) const NEXT: u64 = 3;

@@ -12,7 +12,8 @@
 //! Invariants:
 //!
 //! - The secret of a token is shown once, when the token is made. Only its SHA-256 is stored.
-//! - A token that is removed or has expired opens nothing from that moment on, and neither does a session that it opened.
+//! - A token that is removed or has expired opens nothing from that moment on, and neither does a session that it
+//!   opened.
 //! - No principal makes a token with a higher role than its own.
 
 mod peer;

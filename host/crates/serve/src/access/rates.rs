@@ -69,8 +69,8 @@ impl Rates {
     }
 }
 
-/// A limit for each key, by the generic cell rate algorithm: a key is remembered by the time at which it would have used up
-/// what it may, and a key whose time has passed needs no memory.
+/// A limit for each key, by the generic cell rate algorithm: a key is remembered by the time at which it would have
+/// used up what it may, and a key whose time has passed needs no memory.
 #[derive(Debug)]
 struct Limits<K> {
     /// Time between two things at the full rate.

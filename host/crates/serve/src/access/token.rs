@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::Digest;
 
-/// The public part of a token, made by the server: 12 characters of a to z and 2 to 7. It is the name of the token's file.
+/// The public part of a token, made by the server: 12 characters of a to z and 2 to 7. It is the name of the token's
+/// file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TokenId([u8; 12]);

@@ -82,8 +82,8 @@ const USE: u64 = 60_000;
 const MOST: usize = 10_000;
 
 impl TokenStore {
-    /// The tokens of a state folder. If it never had tokens, one for the administrator is made, whose text is in the file
-    /// `admin.token`.
+    /// The tokens of a state folder. If it never had tokens, one for the administrator is made, whose text is in the
+    /// file `admin.token`.
     ///
     /// # Errors
     /// The folder cannot be read or written. A file that is no token is left alone, with a warning.

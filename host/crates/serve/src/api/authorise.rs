@@ -249,8 +249,8 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, secret)| secret)
 }
 
-/// Refuses requests over TCP that come too fast, or whose `Host` is a name that is not the server's. A page that makes its
-/// own name lead to this server (DNS rebinding) is refused by that.
+/// Refuses requests over TCP that come too fast, or whose `Host` is a name that is not the server's. A page that makes
+/// its own name lead to this server (DNS rebinding) is refused by that.
 pub(super) async fn guard(State(context): State<Context>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     if let Some(peer @ Peer::Tcp { .. }) = peer {

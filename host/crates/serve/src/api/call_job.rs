@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use crate::process::ControlError;
 
-/// Asks a job's process something, within a time for all of it. A process that is stopped costs this time and no thread.
+/// Asks a job's process something, within a time for all of it. A process that is stopped costs this time and no
+/// thread.
 ///
 /// # Errors
 /// See [`ControlError`].

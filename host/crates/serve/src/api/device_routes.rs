@@ -23,8 +23,8 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Most bytes of an answer.
 const MOST: u64 = 8 << 20;
 
-/// The devices of the machine and the leases on them, as `sage-host devices --output json` prints them. A process of its
-/// own looks, so that no library of a driver is loaded into the server.
+/// The devices of the machine and the leases on them, as `sage-host devices --output json` prints them. A process of
+/// its own looks, so that no library of a driver is loaded into the server.
 pub(super) async fn list(
     State(context): State<Context>,
     Extension(scope): Extension<Scope>,

@@ -3,8 +3,9 @@ use std::path::Path;
 
 use crate::store::JobId;
 
-/// Whether a process is in the control groups of a job, which have the identifier of the job as a name. Code of a job that
-/// escaped from its sandbox would be such a process. A process that has ended counts as one: nothing is known of it.
+/// Whether a process is in the control groups of a job, which have the identifier of the job as a name. Code of a job
+/// that escaped from its sandbox would be such a process. A process that has ended counts as one: nothing is known of
+/// it.
 pub(super) fn is_in_job(process: i32, jobs: &Path) -> bool {
     // A process outside of this one's namespace of processes has no number here, and jobs are inside.
     if process == 0 {

@@ -72,7 +72,8 @@ pub(super) fn fits(path: &Path) -> Result<(), ListenError> {
     if path.as_os_str().len() > LONGEST { Err(ListenError::TooLong { path: path.to_owned() }) } else { Ok(()) }
 }
 
-/// Makes the socket, which only the user of the server and root may use. A socket that a killed server left is replaced.
+/// Makes the socket, which only the user of the server and root may use. A socket that a killed server left is
+/// replaced.
 ///
 /// # Errors
 /// See [`ListenError`].

@@ -7,8 +7,8 @@
 //! Bounds: connections, bytes and time of heads and bodies, and followers are bounded, and nothing waits for a slow
 //! reader. A reader of a stream that falls behind what is kept gets a `gap`.
 //!
-//! Who may ask: on the unix socket, root and the user of the server, by the credentials that the kernel has for the peer;
-//! over TCP, whoever has a token or the session that a token opened. `authorise` finds the
+//! Who may ask: on the unix socket, root and the user of the server, by the credentials that the kernel has for the
+//! peer; over TCP, whoever has a token or the session that a token opened. `authorise` finds the
 //! [`Principal`](crate::access::Principal), and the table in `routes` says which role each route asks for.
 
 mod audit_routes;

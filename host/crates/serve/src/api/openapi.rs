@@ -13,8 +13,8 @@ struct Operation {
     query: Vec<String>,
     /// The schema of the body, or `bytes`.
     body: Option<String>,
-    /// Schemas by status: a name, several names, or null. `stream` adds a stream of the schema before it, and `stream only`
-    /// replaces the JSON of one.
+    /// Schemas by status: a name, several names, or null. `stream` adds a stream of the schema before it, and `stream
+    /// only` replaces the JSON of one.
     answers: Map<String, Value>,
 }
 

@@ -1,7 +1,7 @@
 //! What jobs do now: rates between two looks at their counters.
 //!
-//! A look is an answer of the job's process. Two looks of one attempt give rates; [`History`] keeps the last minutes of a
-//! job that someone watches. Nothing here waits or knows HTTP.
+//! A look is an answer of the job's process. Two looks of one attempt give rates; [`History`] keeps the last minutes of
+//! a job that someone watches. Nothing here waits or knows HTTP.
 
 mod history;
 mod look;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::exposition::Exposition;
 use super::family::Kind;
 
-/// Numbers of answers by route and status, and of credentials that were refused. Routes are those of the router, so their
-/// number is bounded.
+/// Numbers of answers by route and status, and of credentials that were refused. Routes are those of the router, so
+/// their number is bounded.
 #[derive(Debug, Clone, Default)]
 pub struct ApiCounts {
     answers: Arc<Mutex<BTreeMap<(String, u16), u64>>>,

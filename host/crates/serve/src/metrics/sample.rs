@@ -15,7 +15,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Parses a line `name{label="value",…} number`. `None` for any other line, also if it has a timestamp or an exemplar.
+    /// Parses a line `name{label="value",…} number`. `None` for any other line, also if it has a timestamp or an
+    /// exemplar.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let end = line.find(['{', ' '])?;

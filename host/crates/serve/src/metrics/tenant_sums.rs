@@ -7,8 +7,8 @@ use super::sample::{Labels, Sample};
 
 /// Sums over the jobs of each tenant, for a server with more jobs than have series of their own.
 ///
-/// Counters, histograms, and gauges of bytes are added up. Other gauges, of which no sum makes sense, are left out, and so
-/// are the metrics of operators.
+/// Counters, histograms, and gauges of bytes are added up. Other gauges, of which no sum makes sense, are left out, and
+/// so are the metrics of operators.
 #[derive(Debug, Default)]
 pub struct TenantSums(BTreeMap<Key, Sum>);
 

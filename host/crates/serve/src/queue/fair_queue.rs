@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Times that others may pass a job that found no room.
 const PASSES: u32 = 16;
-/// Milliseconds between two tries of jobs that found no room, if nothing has ended meanwhile. They double: a try starts a
-/// process, and what runs beside the server ends unnoticed.
+/// Milliseconds between two tries of jobs that found no room, if nothing has ended meanwhile. They double: a try starts
+/// a process, and what runs beside the server ends unnoticed.
 const RETRY: u64 = 1000;
 /// Longest time between two tries.
 const LONGEST_RETRY: u64 = 16 * RETRY;

@@ -1,11 +1,11 @@
 //! The server without its API: one thread that owns all jobs.
 //!
-//! Flow: [`Server::open`] finds the jobs of the state folder and adopts those that live. [`Server::run`] takes one piece
-//! of mail after another: what a request wants ([`Mailbox::run`]), the death of a process, an answer of a job. After each,
-//! and at least each second while jobs wait or end, it looks at deadlines and at the queue.
+//! Flow: [`Server::open`] finds the jobs of the state folder and adopts those that live. [`Server::run`] takes one
+//! piece of mail after another: what a request wants ([`Mailbox::run`]), the death of a process, an answer of a job.
+//! After each, and at least each second while jobs wait or end, it looks at deadlines and at the queue.
 //!
-//! A change of a job goes through [`crate::state::next`]: the new state is on disk before its actions are performed. If it
-//! cannot be written, no attempt is started; other changes are kept in memory and written as soon as possible.
+//! A change of a job goes through [`crate::state::next`]: the new state is on disk before its actions are performed. If
+//! it cannot be written, no attempt is started; other changes are kept in memory and written as soon as possible.
 //!
 //! Invariants:
 //!

@@ -166,8 +166,8 @@ impl Server {
         self.jobs.len()
     }
 
-    /// Serves until [`Mailbox::end`]. With [`StopJobs::Drain`] it returns when no job lives any more. Returns the number
-    /// of jobs that go on.
+    /// Serves until [`Mailbox::end`]. With [`StopJobs::Drain`] it returns when no job lives any more. Returns the
+    /// number of jobs that go on.
     pub fn run(mut self) -> usize {
         loop {
             self.work(now());

@@ -37,8 +37,8 @@ pub struct AuditEntry {
     pub prev: Option<Digest>,
 }
 
-/// The audit log: lines of JSON, of which each has the digest of the one before. Whoever changes or removes a line breaks
-/// the chain, unless all later lines are written anew.
+/// The audit log: lines of JSON, of which each has the digest of the one before. Whoever changes or removes a line
+/// breaks the chain, unless all later lines are written anew.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
     folder: PathBuf,
