@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub(super) struct Coordinator {
     /// Counters that tell whether something flows.
     pub(super) counters: Vec<Arc<InstanceCounters>>,
     pub(super) progress: Arc<EpochProgress>,
+    /// Told when the first epoch has begun.
+    pub(super) begun: Option<SyncSender<()>>,
     /// Number of lanes that have not ended.
     pub(super) live: usize,
     /// The lanes that have ended, with their last parts.
@@ -49,9 +51,14 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) const MESSAGES: usize = 4;
 
 impl Coordinating {
-    pub(super) fn start(coordinator: Coordinator) -> io::Result<Self> {
+    /// Starts the thread, and waits until the first epoch has begun: the sources, which have not, pause for it first.
+    pub(super) fn start(mut coordinator: Coordinator) -> io::Result<Self> {
         let epochs = Arc::clone(&coordinator.epochs);
+        let (out, begun) = sync_channel(1);
+        coordinator.begun = Some(out);
         let thread = thread::Builder::new().name("checkpoints".to_owned()).spawn(move || coordinator.run())?;
+        // Without a message the coordinator has ended, and the run has failed.
+        let _ = begun.recv();
         Ok(Self { thread, epochs })
     }
 
@@ -73,6 +80,7 @@ impl Coordinator {
         if let Err(Stopped) = self.work() {
             self.epochs.cut();
         }
+        self.begun = None;
         self
     }
 
@@ -128,10 +136,11 @@ impl Coordinator {
     }
 
     fn collect(&mut self, whole: bool) -> Result<u64, Unsaved> {
-        let Self { epochs, control, store, handed, manifest, letters, live, ended, .. } = self;
+        let Self { epochs, control, store, handed, manifest, letters, live, ended, begun, .. } = self;
         let mut epoch = store.begin(whole)?;
         let number = epoch.number();
         epochs.begin(Epoch { number, whole });
+        drop(begun.take());
         let mut waiting = *live;
         while waiting > 0 {
             match handed.recv_timeout(LOOK) {

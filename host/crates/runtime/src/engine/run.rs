@@ -94,6 +94,7 @@ impl Running {
                 letters: assembly.dead_letters.clone(),
                 counters: instances.map(|instance| Arc::clone(&instance.counters)).collect(),
                 progress,
+                begun: None,
                 live: assembly.live,
                 ended: BTreeMap::new(),
             }
