@@ -114,6 +114,35 @@ file = {{ path = "slow.txt" }}
 }
 
 #[test]
+fn a_signal_while_a_run_starts_is_not_taken_for_the_end_of_its_input() {
+    let scenario = Scenario::new();
+    scenario.file("in.txt", "a\nb\na\n".repeat(1000));
+    scenario.pipeline(&format!(
+        "[pipeline]\ncheckpoint = {{ folder = \"state\", interval = \"10ms\" }}\n[[source]]\nname = \"in\"\n\
+         file = {{ path = \"in.txt\", format = \"lines\" }}\n[[operator]]\nname = \"tally\"\ncomponent = \"{}\"\n\
+         input = \"in\"\n[[sink]]\nname = \"out\"\ninput = \"tally\"\nfile = {{ path = \"out.txt\" }}\n",
+        operator("tally").display()
+    ));
+    scenario.run().expect_exit(0);
+    let expected = scenario.lines("out.txt");
+    let lock = scenario.path().join("state/lock");
+    for _ in 0..10 {
+        std::fs::remove_dir_all(scenario.path().join("state")).unwrap();
+        std::fs::remove_file(scenario.path().join("out.txt")).unwrap();
+        let mut run = scenario.start();
+        if run.while_it_runs(|_| lock.exists().then_some(())).is_some() {
+            run.signal(Signal::TERM);
+        }
+        let outcome = run.wait();
+        if outcome.exit() != 0 {
+            outcome.expect_exit(130);
+            scenario.run().expect_exit(0);
+        }
+        assert_eq!(scenario.lines("out.txt"), expected, "{outcome:?}");
+    }
+}
+
+#[test]
 fn while_nothing_flows_there_are_no_epochs() {
     let scenario = Scenario::new();
     scenario.pipeline(

@@ -121,13 +121,14 @@ impl Control {
         if self.is_stopped() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Gives the run epochs, before it goes.
+    /// Gives the run epochs, before its lanes start.
     pub(super) fn set_epochs(&self, epochs: Arc<Epochs>) {
         // A second call would be a bug in `run`, but harmless: the first value stays.
         let _ = self.epochs.set(epochs);
         if self.is_stopped() {
             self.cut();
-        } else if self.is_draining() {
+        } else if self.draining.swap(false, Ordering::Relaxed) {
+            // No lane has started. A source must not take this for the end of its input.
             self.drain();
         }
     }

@@ -62,6 +62,9 @@ impl Running {
     /// after an error.
     pub(super) fn start(mut parts: Parts, control: Arc<Control>, run: &str) -> Result<Self, RunError> {
         let (handed, epochs) = parts.saved.is_some().then(epochs).unzip();
+        if let Some(epochs) = &epochs {
+            control.set_epochs(Arc::clone(epochs));
+        }
         let mut assembly = assemble(&mut parts, &control, run, epochs.as_ref())?;
         let lanes = std::mem::take(&mut assembly.lanes);
         let plan = Arc::new(parts.plan.clone());
@@ -131,7 +134,6 @@ impl Running {
             }
         }
         if let Some(coordinator) = coordinator {
-            running.control.set_epochs(Arc::clone(&coordinator.epochs));
             match Coordinating::start(coordinator) {
                 Ok(coordinating) => running.coordinating = Some(coordinating),
                 Err(error) => {
