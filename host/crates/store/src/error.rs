@@ -72,7 +72,7 @@ pub enum StoreError {
     Newer {
         /// The file.
         path: PathBuf,
-        /// What is unknown, such as `format 2`.
+        /// The unknown part, such as `format 2`.
         what: String,
     },
 
@@ -136,7 +136,7 @@ pub enum StoreError {
     /// The operating system refused.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried, such as `sync`.
+        /// The action, such as `sync`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -154,14 +154,14 @@ pub struct Damage {
     pub path: PathBuf,
     /// The first damaged byte.
     pub byte: u64,
-    /// What is wrong there.
+    /// The reason.
     pub reason: String,
     /// The epochs that can be restored nevertheless, in rising order.
     pub whole: Vec<u64>,
 }
 
 impl StoreError {
-    /// What can be done about it.
+    /// A hint for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {

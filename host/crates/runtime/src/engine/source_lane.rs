@@ -27,7 +27,7 @@ pub(super) struct SourceLane {
     pub(super) fields: Option<FieldReader>,
     /// The epochs of the run, if it has any.
     pub(super) epochs: Option<EpochLane>,
-    /// What the source has given.
+    /// The records that the source has given.
     pub(super) given: Given,
     /// Where an earlier run was, which the lane has yet to reach.
     pub(super) from: Option<SourceStart>,
@@ -38,7 +38,7 @@ pub(super) struct SourceLane {
 pub(super) enum SourceStart {
     /// Behind what it has given.
     Behind(Given),
-    /// It had no more records.
+    /// The source had no more records.
     Ended(Given),
 }
 
@@ -248,7 +248,7 @@ enum NotPassed {
     Stopped,
 }
 
-/// Reads and drops what an earlier run had read. What comes next is the same as then.
+/// Reads and drops the records of an earlier run. The next record is the same as then.
 fn pass_over(source: &mut dyn Source, given: Given, control: &Control) -> Result<(), NotPassed> {
     if given.unreadable == 0 && source.skip(given.records) {
         return Ok(());

@@ -15,7 +15,7 @@ pub(super) const WRITE_HEADER: &str = "x-sage-host";
 /// The cookie of a session.
 pub(super) const COOKIE: &str = "sage_session";
 
-/// What a route asks for.
+/// The requirements of a route.
 #[derive(Debug, Clone)]
 pub(super) struct Needs {
     /// The context of the routes.
@@ -71,7 +71,7 @@ pub(super) async fn authorise(
                 Err(problem) => problem.into_response(),
             }
         }
-        // What comes too early is not kept: whoever sends much of it would fill the disk.
+        // Requests above the rate limit are not audited: a client that floods would fill the disk.
         Err(problem) if problem.code == "too-fast" => return problem.into_response(),
         Err(problem) => problem.into_response(),
     };
@@ -160,10 +160,10 @@ pub(super) fn no_such_tenant(written: &str) -> Problem {
         .hint("tenants are the tables [tenant.NAME] of host.toml")
 }
 
-/// Who sends a request.
+/// The sender of a request.
 ///
 /// # Errors
-/// Nobody says who it is, or the credential opens nothing.
+/// The request has no credential, or the credential is not valid.
 pub(super) fn principal(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<Principal, Problem> {
     if let Peer::Unix { in_job: true, .. } = peer {
         let detail = "a process in the control groups of a job may not use this socket";
