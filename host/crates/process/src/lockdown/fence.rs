@@ -1,17 +1,11 @@
 use std::net::SocketAddr;
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
-};
+use landlock::{AccessFs, BitFlags, LandlockStatus, PathBeneath, PathFd, RulesetCreatedAttr};
 
 use super::error::LockdownError;
 use super::missing::Missing;
+use super::ruleset::{allow_ports, deny_all};
 use sage_plan::FolderGrant;
-
-/// The newest landlock version that this code was tested with. Older kernels enforce less, and the report names
-/// the difference.
-const NEWEST: ABI = ABI::V6;
 
 /// The files that a device process may open in addition to its granted folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +24,7 @@ pub(super) fn raise(
     connect: &[SocketAddr],
     device: Option<Device>,
 ) -> Result<(u32, Vec<Missing>), LockdownError> {
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(NEWEST))?
-        .handle_access(AccessNet::from_all(NEWEST))?
-        .scope(Scope::from_all(NEWEST))?
-        .create()?;
+    let mut ruleset = deny_all()?;
     for folder in folders {
         let opened = PathFd::new(&folder.host)
             .map_err(|error| LockdownError::Folder { folder: folder.host.clone(), reason: error.to_string() })?;
@@ -53,14 +42,7 @@ pub(super) fn raise(
             }
         }
     }
-    for address in connect {
-        ruleset = ruleset.add_rule(NetPort::new(address.port(), AccessNet::ConnectTcp))?;
-    }
-    if !connect.is_empty() {
-        // A client socket first binds to any free port.
-        ruleset = ruleset.add_rule(NetPort::new(0, AccessNet::BindTcp))?;
-    }
-    let version = match ruleset.restrict_self()?.landlock {
+    let version = match allow_ports(ruleset, connect)?.restrict_self()?.landlock {
         LandlockStatus::Available { effective_abi, kernel_abi } => {
             kernel_abi.and_then(|abi| u32::try_from(abi).ok()).unwrap_or(effective_abi as u32)
         }

@@ -2,17 +2,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
-};
+use landlock::{ABI, AccessFs, BitFlags, LandlockStatus, PathBeneath, PathFd, RulesetCreatedAttr};
 
 use super::error::LockdownError;
+use super::ruleset::{NEWEST, allow_ports, deny_all};
 
-/// The newest landlock version that this code was tested with.
-const NEWEST: ABI = ABI::V6;
-
-/// What the process of a tenant's job may still reach, with everything that it starts: its workers, its compiler, its
+/// The files and ports that the process of a tenant's job may still reach, with everything that it starts: its workers, its compiler, its
 /// devices. The kernel follows symbolic links before it decides, so a link in a folder of the tenant leads nowhere
 /// else.
 #[derive(Debug, Clone, Default)]
@@ -72,25 +67,13 @@ impl JobFence {
         if count != 1 {
             return Err(LockdownError::ThreadsRunning { count });
         }
-        let mut ruleset = Ruleset::default()
-            .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(AccessFs::from_all(NEWEST))?
-            .handle_access(AccessNet::from_all(NEWEST))?
-            .scope(Scope::from_all(NEWEST))?
-            .create()?;
+        let mut ruleset = deny_all()?;
         for (path, reach) in &self.paths {
             if let Some((opened, of_file)) = open(path)? {
                 ruleset = ruleset.add_rule(PathBeneath::new(opened, reach.access(of_file)))?;
             }
         }
-        for address in &self.connect {
-            ruleset = ruleset.add_rule(NetPort::new(address.port(), AccessNet::ConnectTcp))?;
-        }
-        if !self.connect.is_empty() {
-            // A client socket first binds to any free port.
-            ruleset = ruleset.add_rule(NetPort::new(0, AccessNet::BindTcp))?;
-        }
-        match ruleset.restrict_self()?.landlock {
+        match allow_ports(ruleset, &self.connect)?.restrict_self()?.landlock {
             // Version 4 is the first one that holds TCP.
             LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V4 => Ok(()),
             _ => Err(LockdownError::NotHolding { what: "reaches files and ports that it was not granted".to_owned() }),

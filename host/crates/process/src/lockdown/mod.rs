@@ -27,6 +27,7 @@ mod filter;
 mod job_fence;
 mod missing;
 mod rlimits;
+mod ruleset;
 mod steps;
 
 pub use error::LockdownError;
