@@ -139,7 +139,7 @@ fn http_is_denied_when_it_is_used() {
     );
 }
 
-/// What was made for another host is told what it is.
+/// A component for another host is refused with the name of that host.
 #[test]
 fn foreign_components_are_told_what_to_do() {
     let exports = |name: &str| wat(&format!("(component (instance $i) (export \"{name}\" (instance $i)))"));

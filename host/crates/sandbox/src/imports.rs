@@ -11,7 +11,7 @@ use super::failure::{FailureCode, HostTrap};
 use super::store::GuestStore;
 use sage_plan::Kind;
 
-/// What a component gets for an import.
+/// The access that an import gives to a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportAccess {

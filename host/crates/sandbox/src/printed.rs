@@ -10,7 +10,7 @@ pub(super) struct Printed {
 /// Most bytes of printed text in a failure. The end is kept, because a traceback ends with the error.
 const MOST: usize = 4 << 10;
 
-/// What runtimes write in front of a panic message.
+/// The words that runtimes write in front of a panic message.
 const PANICKED: &str = "panicked at";
 
 impl Printed {

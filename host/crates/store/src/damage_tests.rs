@@ -11,7 +11,7 @@ fn epoch(is_base: bool, bytes: usize) -> Action {
     Action::Epoch { is_base, bytes }
 }
 
-/// What was written to a disk.
+/// The bytes that were written to a disk.
 struct Written {
     disk: LyingDisk,
     /// The epochs that are restored.

@@ -14,7 +14,7 @@ use crate::frame::FrameKind;
 use crate::locked_folder::holder;
 use crate::segment::segment_name;
 
-/// What a folder of checkpoints contains. Every byte that counts was read and checked.
+/// The content of a folder of checkpoints. Every byte that counts was read and checked.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// The process that has the folder open.

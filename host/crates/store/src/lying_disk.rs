@@ -13,7 +13,7 @@ use crate::disk::{Disk, DiskFile};
 
 const SECTOR: u64 = 512;
 
-/// What happens at an operation instead of its success.
+/// The fault of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The machine stops in the middle of it.

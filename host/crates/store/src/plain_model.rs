@@ -40,7 +40,7 @@ pub(crate) struct PlainEpoch {
     manifest: Vec<u8>,
 }
 
-/// What the store must hold.
+/// The epochs that the store must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plain {
     /// Whole epochs that were not dropped, restorable or not.

@@ -32,7 +32,7 @@ pub(crate) struct Scan {
     pub(crate) tail: Tail,
 }
 
-/// What is behind the last whole epoch of a segment.
+/// The bytes behind the last whole epoch of a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
     /// Nothing.

@@ -75,7 +75,7 @@ pub(crate) struct Growing {
     pub(crate) has_rest: bool,
 }
 
-/// What becomes of damaged checkpoints.
+/// The treatment of damaged checkpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnDamage {
     Refuse,

@@ -16,7 +16,7 @@ struct Program {
     memory: Vec<f64>,
 }
 
-/// What a process has used from its start to its end.
+/// The CPU time and memory of a process from its start to its end.
 #[derive(Debug, Deserialize)]
 struct Used {
     cpu_seconds: f64,

@@ -1,4 +1,4 @@
-/// What the sender knows about the batches behind one that it pushes. It decides about wake-ups.
+/// The sender's knowledge of the batches behind one that it pushes. Wake-ups depend on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Follows {
     /// Nothing. Another batch is likely if one came a moment ago.

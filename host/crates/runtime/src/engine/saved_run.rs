@@ -29,7 +29,7 @@ struct SavedEpoch {
     ended: BTreeMap<(String, u32), Vec<u32>>,
 }
 
-/// What an epoch says about its run.
+/// The run that wrote an epoch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) pipeline: String,

@@ -1,4 +1,4 @@
-//! Who may do what: roles, tokens, sessions of browsers, and limits on the rate of requests.
+//! Authentication and authorisation: roles, tokens, sessions of browsers, and limits on the rate of requests.
 //!
 //! | file | one idea |
 //! |---|---|

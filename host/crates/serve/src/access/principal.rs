@@ -3,7 +3,7 @@ use sage_plan::config::TenantName;
 use super::role::Role;
 use super::token::TokenId;
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The tenant to which the principal belongs. `None`: the machine, which sees all tenants.

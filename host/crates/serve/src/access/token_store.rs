@@ -61,7 +61,7 @@ pub enum TokenError {
     TenantGone,
 }
 
-/// What is on disk about a token.
+/// A token on the disk, without its secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Stored {
     #[serde(flatten)]

@@ -32,7 +32,7 @@ pub(super) struct Context {
     pub(super) devices: Arc<Mutex<DeviceLook>>,
 }
 
-/// Who may ask, and how often.
+/// The tokens, sessions and limits on requests.
 #[derive(Debug)]
 pub(super) struct Access {
     pub(super) tokens: TokenStore,

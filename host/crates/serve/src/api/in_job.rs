@@ -15,7 +15,7 @@ pub(super) fn is_in_job(process: i32, jobs: &Path) -> bool {
     jobs_in(&groups).any(|job| jobs.join(job.to_string()).exists())
 }
 
-/// What could be identifiers of jobs among the names of a process's groups.
+/// The names that could be identifiers of jobs among the names of a process's groups.
 fn jobs_in(groups: &str) -> impl Iterator<Item = JobId> {
     let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     // A second group of one name has a number behind it.

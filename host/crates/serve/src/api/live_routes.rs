@@ -15,7 +15,7 @@ use super::query::Query;
 use crate::access::Scope;
 use crate::live::Look;
 
-/// What a job does now: rates of each stage. Once, as a stream, or as the text of its process for Prometheus.
+/// The rates of each stage of a job now. Once, as a stream, or as the text of its process for Prometheus.
 pub(super) async fn metrics(
     State(context): State<Context>,
     Extension(scope): Extension<Scope>,

@@ -43,7 +43,7 @@ pub(super) async fn begin(
     Ok(with_cookie(response, &session.secret, Sessions::LIFE / 1000, peer))
 }
 
-/// Who the sender of a request is.
+/// The sender of a request.
 pub(super) async fn show(Extension(who): Extension<Principal>) -> Response {
     json_response(StatusCode::OK, &json!({ "name": who.name(), "tenant": who.tenant, "role": who.role }))
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StageRates;
 
-/// What a job does now.
+/// The rates of a job between two looks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Look {
     /// Number of the look, from 1.

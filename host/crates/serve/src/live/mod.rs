@@ -1,4 +1,4 @@
-//! What jobs do now: rates between two looks at their counters.
+//! The rates of jobs between two looks at their counters.
 //!
 //! A look is an answer of the job's process. Two looks of one attempt give rates; [`History`] keeps the last minutes of
 //! a job that someone watches. Nothing here waits or knows HTTP.

@@ -1,7 +1,7 @@
 use sage_jobs::JobStage;
 use serde::{Deserialize, Serialize};
 
-/// What one source, operator or sink did between two looks, all instances together, with its counts so far.
+/// The work of one source, operator or sink between two looks, all instances together, with its counts so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageRates {
     /// Records that it took each second; of a source: that it gave. `None` without an earlier look.

@@ -9,7 +9,7 @@ pub struct Reading<'a> {
     help: Option<(&'a str, &'a str)>,
 }
 
-/// What a text says about a family.
+/// A family of metrics in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heading<'a> {
     /// Its name.

@@ -10,7 +10,7 @@ const LONGEST_RETRY: u64 = 16 * RETRY;
 /// The pass of a tenant of weight 1 grows by this with each start.
 const STRIDE: u64 = 1 << 20;
 
-/// Who holds what a job asked for in vain.
+/// The holder of the resources that a waiting job wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blocked {
     /// Others on the machine. After a number of smaller jobs that pass it, all wait for it.

@@ -9,7 +9,7 @@ use crate::metrics::Waits;
 use crate::state::State;
 use crate::store::JobName;
 
-/// What the server's thread knows for a scrape of its metrics.
+/// The numbers of the server's thread for a scrape of its metrics.
 #[derive(Debug, Clone)]
 pub struct Numbers {
     /// Jobs by tenant and state. Each tenant with a job has every state.

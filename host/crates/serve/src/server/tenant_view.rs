@@ -40,7 +40,7 @@ pub struct TenantBounds {
     pub requests_per_second: Option<u32>,
 }
 
-/// What a tenant uses.
+/// The resources that a tenant uses.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TenantUse {
     /// Running jobs.
