@@ -16,6 +16,7 @@
 )]
 
 mod code;
+pub mod faulty_files;
 mod folder_case;
 mod made;
 mod module_circles;

@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sage_plan::config::{Limits, OnError, Resources};
+use sage_plan::config::{Capabilities, Folder, Limits, OnError, Resources};
 use sage_runtime::connector::IterSource;
 use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 use sage_tests::{WatGuest, guest};
@@ -66,8 +66,13 @@ const CONSTANT: usize = 8 * MIB;
 /// An answer exists at most twice: as the guest's answer, and as the batch made from it.
 const BOUND: usize = MEMORY + 2 * OUTPUT + EDGES + CONSTANT;
 
-/// Largest growth of the heap while these records pass through the component.
-fn growth(component: &Path, records: Vec<String>) -> usize {
+/// Largest growth of the heap while these records pass through the component, which may write in the folder `granted`.
+fn growth(component: &Path, granted: Option<&Path>, records: Vec<String>) -> usize {
+    let folders = granted.map(|host| Folder {
+        host: host.to_str().unwrap().to_owned().into(),
+        guest: "/data".to_owned().into(),
+        write: true,
+    });
     let folder = tempfile::tempdir().unwrap();
     let size = |bytes: usize| Some((bytes as u64).into());
     let options = JobOptions { lease_folder: Some(folder.path().to_owned()), ..JobOptions::default() };
@@ -84,6 +89,7 @@ fn growth(component: &Path, records: Vec<String>) -> usize {
             call_timeout: Some(std::time::Duration::from_secs(80).into()),
             ..Limits::default()
         })
+        .capabilities(Capabilities { folders: folders.into_iter().collect(), ..Capabilities::default() })
         .on_error(OnError::Skip)
         .retries(0)
         .sink("out", SinkOf::discard())
@@ -122,6 +128,18 @@ const WAYS: [(&str, u32); 19] = [
     ("rejects", 900_000),
 ];
 
+/// Ways in which a guest can make the host keep bytes for its handles on files, each with a number of handles.
+const HANDLES: [(&str, u32); 5] =
+    [("lists", 1_000), ("lists-to-the-end", 20), ("reads", 1_000), ("writes", 1_000), ("waits", 1_000_000)];
+
+/// Fills a folder for a guest that holds handles on files.
+fn fill(folder: &Path) {
+    for number in 0..20_000 {
+        std::fs::File::create(folder.join(format!("a-file-with-a-name-of-some-length-{number}"))).unwrap();
+    }
+    std::fs::write(folder.join("large"), vec![7; MIB]).unwrap();
+}
+
 /// A component with `instances` additional core instances, each with `fields` copies of `field`.
 fn many(field: &str, fields: usize, instances: usize) -> Vec<u8> {
     let module = format!("(core module $Many {})", field.repeat(fields));
@@ -141,11 +159,16 @@ fn whatever_guests_have_the_host_allocate_is_within_what_they_may_have() {
     let hoarder = guest("process_hoards_as_told");
     // The first run makes objects that are made only once: the engine's code in this process, thread-locals,
     // tables of the standard library.
-    growth(&hoarder, vec!["nothing".to_owned()]);
+    growth(&hoarder, None, vec!["nothing".to_owned()]);
     for (way, number) in WAYS {
         // Sent output adds up over records. All other allocations do not, because each failed call is undone.
         let records = if way.starts_with("sends") { 12 } else { 2 };
-        look(way, growth(&hoarder, vec![format!("{way} {number}"); records]));
+        look(way, growth(&hoarder, None, vec![format!("{way} {number}"); records]));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path());
+    for (way, number) in HANDLES {
+        look(way, growth(&guest("process_holds_files"), Some(folder.path()), vec![format!("{way} {number}"); 2]));
     }
     let folder = tempfile::tempdir().unwrap();
     for (what, field, fields, instances) in [
@@ -158,7 +181,7 @@ fn whatever_guests_have_the_host_allocate_is_within_what_they_may_have() {
     ] {
         let path = folder.path().join("many.wasm");
         std::fs::write(&path, many(field, fields, instances)).unwrap();
-        look(what, growth(&path, vec!["record".to_owned(); 2]));
+        look(what, growth(&path, None, vec!["record".to_owned(); 2]));
     }
     assert!(over.is_empty(), "more than {} MiB: {over:?}", BOUND / MIB);
 }

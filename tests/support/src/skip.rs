@@ -43,6 +43,8 @@ needs! {
     Cgroup2 = "cgroup2",
     /// Two CPUs or more.
     Cpus = "cpus",
+    /// File systems in user space (`/dev/fuse`), which this process may mount.
+    Fuse = "fuse",
     /// The Python package jsonschema, from `make jsonschema`.
     Jsonschema = "jsonschema",
     /// A kernel with landlock.

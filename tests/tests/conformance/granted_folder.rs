@@ -42,3 +42,19 @@ fn what_is_no_file_in_a_granted_folder_blocks_nobody() {
     assert_eq!(scenario.lines("out.txt"), expected);
     assert_eq!(outcome.stage("guest").count("restarts"), 0, "nothing had to be ended for it\n{outcome:?}");
 }
+
+#[test]
+fn a_folder_of_many_files_is_listed_whole() {
+    let folder = "capabilities = { folders = [{ host = \"data\", guest = \"/data\" }] }";
+    let scenario = beside_a_neighbour(&guest("map_looks_around"), folder);
+    for number in 0..3_000 {
+        scenario.file(&format!("data/a-file-with-a-long-name-{number}"), "");
+    }
+    std::fs::create_dir(scenario.path().join("data/empty")).unwrap();
+    scenario.file("in.txt", "list /data\nlist /data/empty\nlist /data/a-file-with-a-long-name-7\n");
+    scenario.run().expect_exit(0);
+    assert_eq!(
+        scenario.lines("out.txt"),
+        ["list /data: 3001", "list /data/empty: 0", "list /data/a-file-with-a-long-name-7: no"]
+    );
+}

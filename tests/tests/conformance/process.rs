@@ -4,7 +4,7 @@ use super::by_field_rows::{
 };
 use std::collections::BTreeMap;
 
-use sage_tests::{Codes, Scenario, guest};
+use sage_tests::{Codes, Scenario, guest, in_processes};
 
 use crate::{each_process_guest, has_a_test, poisonous};
 use sage_tests::poison::{
@@ -419,6 +419,26 @@ fn hoards_as_told() {
     assert_eq!(outcome.stage("guest").count("handled"), RECORDS as u64, "{outcome:?}");
     assert_eq!(outcome.stage("out").count("handled"), RECORDS as u64, "{outcome:?}");
     assert!(peak < 300 << 20, "the host held {} MiB of {} MiB", peak >> 20, 3 * RECORDS);
+}
+
+#[test]
+fn holds_files() {
+    let settings = "on_error = \"skip\"\nretries = 0\nresources = { memory = \"8MiB\" }\n\
+        capabilities = { folders = [{ host = \"data\", guest = \"/data\", write = true }] }";
+    let scenario = beside_a_neighbour(&guest("process_holds_files"), settings);
+    scenario.file("data/large", vec![7; 1 << 20]);
+    // A listing takes 16 KiB from the memory, and a guest has 1,024 handles.
+    scenario.file("in.txt", "lists 100\nlists-to-the-end 100\nreads 500\nwrites 500\nlists 500\nwaits 2000\n");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    let written = scenario.lines("out.txt");
+    assert_eq!(written, ["lists 100", "lists-to-the-end 100", "reads 500", "writes 500"], "{outcome:?}");
+    outcome.expect_stderr("the guest holds 1024 handles");
+    // A worker has fewer descriptors than a guest has handles.
+    let out_of_memory = if in_processes() { "panic" } else { "memory" };
+    let failures = ["malformed", out_of_memory].map(|code| outcome.stage("guest").errors(code));
+    assert_eq!(failures, [1, 1], "{outcome:?}");
+    assert!(std::fs::metadata(scenario.path().join("data/new")).unwrap().len() > 0, "{outcome:?}");
 }
 
 #[test]

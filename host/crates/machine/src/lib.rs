@@ -92,7 +92,7 @@ pub use ledger_lock::{HeldClaim, LedgerLock};
 pub use lock_holder::LockHolder;
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use mending::{Damage, Mending};
-pub use own_limits::{OwnLimit, limit_behind, limit_below, limit_named_in};
+pub use own_limits::{OwnLimit, limit_behind, limit_below, limit_named_in, raise_open_files};
 pub use pace::Pace;
 pub use pin::pin_current_thread;
 pub use plain_file::{PlainFileError, kind_of_file, read_plain_file, read_plain_file_in_steps};

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::io;
 
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sage_text::short_size;
 
 /// A system limit on this process as the cause of an error. Neither a guest nor the pipeline is at fault
@@ -51,6 +51,16 @@ pub fn limit_behind(error: Errno) -> Option<OwnLimit> {
             )
         }
         _ => None,
+    }
+}
+
+/// Raises this process's limit of open files to the maximum that it may have. Workers and the files of guests take
+/// descriptors of the host. If the maximum is too low, what needs a descriptor fails with an error that names the limit.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files could not be raised");
     }
 }
 

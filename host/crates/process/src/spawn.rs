@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, SendError, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal};
@@ -106,8 +108,8 @@ impl Drop for Spawner {
 
 fn serve(requests: &Receiver<Request>) {
     for Request { launch, reply } in requests {
-        if let Err(SendError(Ok(mut nobodys))) = reply.send(start(launch)) {
-            end(&mut nobodys.child);
+        if let Err(SendError(Ok(nobodys))) = reply.send(start(launch)) {
+            end(nobodys.child);
         }
     }
 }
@@ -131,12 +133,12 @@ fn start(launch: Launch) -> Reply {
     unsafe {
         command.pre_exec(move || prepare(parent, &inherited, cpus.as_ref(), enter.as_ref()));
     }
-    let mut child = command.spawn()?;
+    let child = command.spawn()?;
     let process = Pid::from_child(&child);
     match pidfd_open(process, PidfdFlags::empty()) {
         Ok(process) => Ok(Started { child, process, last_words }),
         Err(error) => {
-            end(&mut child);
+            end(child);
             Err(error.into())
         }
     }
@@ -163,8 +165,26 @@ fn prepare(parent: Pid, inherited: &[RawFd], cpus: Option<&CpuSet>, enter: Optio
     Ok(())
 }
 
-/// Kills a process and reaps it.
-pub fn end(child: &mut Child) {
+/// Longest wait for a killed process. Only a process that waits in the kernel takes longer, for a disk or a file system
+/// that does not answer.
+const LONGEST_END: Duration = Duration::from_secs(1);
+
+/// Kills a process and reaps it. A process that does not end within a second is left to a thread that reaps it, which is
+/// returned.
+pub fn end(mut child: Child) -> Option<JoinHandle<()>> {
+    // A failed kill means that the process has ended already.
     let _ = child.kill();
-    let _ = child.wait();
+    let deadline = Instant::now() + LONGEST_END;
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).ok()?;
+    while child.try_wait().is_ok_and(|status| status.is_none()) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let id = child.id();
+            tracing::warn!(process = id, "a killed process waits in the kernel for a file system and is left behind");
+            return thread::Builder::new().name("sage-reaper".to_owned()).spawn(move || drop(child.wait())).ok();
+        }
+        let timeout = Timespec::try_from(left).ok();
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], timeout.as_ref());
+    }
+    None
 }

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
+use sage_machine::MemoryBudget;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorType, HostDescriptor as Files, HostDirectoryEntryStream as Entries,
+    DescriptorType, ErrorCode as NativeCode, HostDescriptor as Files,
 };
 use wasmtime_wasi::p2::bindings::sync::filesystem::types::{
     self, Advice, Descriptor, DescriptorFlags, DescriptorStat, DirectoryEntry, DirectoryEntryStream, ErrorCode,
@@ -10,7 +13,9 @@ use wasmtime_wasi::p2::bindings::sync::filesystem::types::{
 use wasmtime_wasi::p2::bindings::sync::io::streams::{Error, InputStream, OutputStream};
 use wasmtime_wasi::p2::{FsError, FsResult};
 
+use super::charged::Charged;
 use super::deadline::Deadline;
+use super::directory_entries::DirectoryEntries;
 use super::lane_io::LaneIo;
 
 /// `wasi:filesystem/types`, whose functions wait only while the call has time left. Otherwise a file system
@@ -25,10 +30,11 @@ impl HasData for BoundedFiles {
     type Data<'a> = BoundedFilesView<'a>;
 }
 
-/// The files of one guest, and the time that its call has left.
+/// The files of one guest, the time that its call has left, and the memory of its instance.
 pub(super) struct BoundedFilesView<'a> {
     pub(super) deadline: &'a mut Deadline,
     pub(super) io: &'a LaneIo,
+    pub(super) budget: &'a Arc<MemoryBudget>,
     pub(super) files: &'a mut WasiFilesystemCtx,
     pub(super) table: &'a mut ResourceTable,
 }
@@ -37,7 +43,7 @@ type Fd = Resource<Descriptor>;
 
 impl BoundedFilesView<'_> {
     fn wait<T>(&mut self, wait: impl AsyncFnOnce(&mut WasiFilesystemCtxView<'_>) -> FsResult<T>) -> FsResult<T> {
-        let Self { deadline, io, files, table } = self;
+        let Self { deadline, io, files, table, .. } = self;
         let mut view = WasiFilesystemCtxView { ctx: files, table };
         io.wait(deadline, wait(&mut view)).unwrap_or_else(|over| Err(FsError::trap(over)))
     }
@@ -107,7 +113,16 @@ impl types::HostDescriptor for BoundedFilesView<'_> {
     }
 
     fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<DirectoryEntryStream>> {
-        self.wait(async |view| Files::read_directory(view, fd).await)
+        let folder = match self.table.get(&fd)? {
+            types::Descriptor::Dir(folder) => Arc::clone(&folder.dir),
+            types::Descriptor::File(_) => return Err(NativeCode::NotDirectory.into()),
+        };
+        let budget = Arc::clone(self.budget);
+        let entries = self.wait(async |_| DirectoryEntries::open(folder).await)?;
+        let charged = Charged::of(&budget, "the listing of a folder", DirectoryEntries::MOST_BYTES, || Ok(entries))
+            .map_err(FsError::trap)?;
+        let stream = self.table.push(charged)?;
+        Ok(Resource::new_own(stream.rep()))
     }
 
     fn sync(&mut self, fd: Fd) -> FsResult<()> {
@@ -192,7 +207,7 @@ impl types::HostDescriptor for BoundedFilesView<'_> {
     }
 
     fn is_same_object(&mut self, a: Fd, b: Fd) -> wasmtime::Result<bool> {
-        let Self { deadline, io, files, table } = self;
+        let Self { deadline, io, files, table, .. } = self;
         let mut view = WasiFilesystemCtxView { ctx: files, table };
         io.wait(deadline, Files::is_same_object(&mut view, a, b))?
     }
@@ -206,13 +221,18 @@ impl types::HostDescriptor for BoundedFilesView<'_> {
     }
 }
 
+/// A listing of a folder. Its bytes are taken from the instance's memory.
+type Listing = Charged<DirectoryEntries>;
+
 impl types::HostDirectoryEntryStream for BoundedFilesView<'_> {
     fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
-        let entry = self.wait(async |view| Entries::read_directory_entry(view, stream).await)?;
+        let listing = Resource::<Listing>::new_borrow(stream.rep());
+        let entry = self.wait(async |view| view.table.get_mut(&listing)?.next().await)?;
         Ok(entry.map(Into::into))
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
-        Entries::drop(&mut self.view(), stream)
+        self.table.delete(Resource::<Listing>::new_own(stream.rep()))?;
+        Ok(())
     }
 }

@@ -14,6 +14,10 @@ impl HasData for BoundedStreams {
     type Data<'a> = BoundedStreamsView<'a>;
 }
 
+/// Most bytes that a read without waiting asks of a file. The stream keeps them until the guest takes them, and a guest
+/// has many streams.
+const MOST_READ_AHEAD: u64 = 4 << 10;
+
 /// The streams of one guest, and the time that its call has left.
 pub(super) struct BoundedStreamsView<'a> {
     pub(super) deadline: &'a mut Deadline,
@@ -33,6 +37,16 @@ impl BoundedStreamsView<'_> {
         io.beside(|| act(table)).unwrap_or_else(|none| Err(StreamError::Trap(none)))
     }
 
+    /// Waits until the bytes of a write have left the stream. Otherwise a guest with many streams could have the host
+    /// keep a megabyte for each.
+    fn written(&mut self, stream: &Resource<OutputStream>) -> StreamResult<()> {
+        match self.wait(async |table| table.get_mut(stream)?.write_ready().await) {
+            // The stream took the bytes before it was closed.
+            Ok(_) | Err(StreamError::Closed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn end(&mut self, end: impl AsyncFnOnce(&mut ResourceTable) -> wasmtime::Result<()>) -> wasmtime::Result<()> {
         let Self { deadline, io, table } = self;
         io.wait(deadline, end(table))?
@@ -47,7 +61,7 @@ impl streams::Host for BoundedStreamsView<'_> {
 
 impl streams::HostInputStream for BoundedStreamsView<'_> {
     fn read(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        self.beside(|table| Input::read(table, stream, len))
+        self.beside(|table| Input::read(table, stream, len.min(MOST_READ_AHEAD)))
     }
 
     fn blocking_read(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<Vec<u8>> {
@@ -55,7 +69,7 @@ impl streams::HostInputStream for BoundedStreamsView<'_> {
     }
 
     fn skip(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<u64> {
-        self.beside(|table| Input::skip(table, stream, len))
+        self.beside(|table| Input::skip(table, stream, len.min(MOST_READ_AHEAD)))
     }
 
     fn blocking_skip(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<u64> {
@@ -77,7 +91,9 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn write(&mut self, stream: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
-        self.beside(|table| Output::write(table, stream, bytes))
+        let written = Resource::new_borrow(stream.rep());
+        self.beside(|table| Output::write(table, stream, bytes))?;
+        self.written(&written)
     }
 
     fn blocking_write_and_flush(&mut self, stream: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
@@ -97,7 +113,9 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn write_zeroes(&mut self, stream: Resource<OutputStream>, len: u64) -> StreamResult<()> {
-        self.beside(|table| Output::write_zeroes(table, stream, len))
+        let written = Resource::new_borrow(stream.rep());
+        self.beside(|table| Output::write_zeroes(table, stream, len))?;
+        self.written(&written)
     }
 
     fn blocking_write_zeroes_and_flush(&mut self, stream: Resource<OutputStream>, len: u64) -> StreamResult<()> {
@@ -105,7 +123,10 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn splice(&mut self, to: Resource<OutputStream>, from: Resource<InputStream>, len: u64) -> StreamResult<u64> {
-        self.beside(|table| Output::splice(table, to, from, len))
+        let written = Resource::new_borrow(to.rep());
+        let count = self.beside(|table| Output::splice(table, to, from, len.min(MOST_READ_AHEAD)))?;
+        self.written(&written)?;
+        Ok(count)
     }
 
     fn blocking_splice(

@@ -3,7 +3,9 @@ use std::fmt;
 use rustix::io::Errno;
 use thiserror::Error;
 use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
 
+use super::handles::MOST_HANDLES;
 use super::printed::Printed;
 use sage_machine::{OverBudget, OwnLimit, limit_behind};
 use sage_text::plain_text;
@@ -242,10 +244,21 @@ impl Failure {
             None => match os_error(error) {
                 Some(refused) => (FailureCode::Fault, host_was_refused(refused)),
                 // The canonical ABI refuses the values: pointers out of bounds, text that is not UTF-8, …
-                None => (FailureCode::Malformed, error.root_cause().to_string()),
+                None => (FailureCode::Malformed, broken_rule(error)),
             },
         }
     }
+}
+
+/// The rule that a guest broke, according to the runtime.
+fn broken_rule(error: &wasmtime::Error) -> String {
+    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ResourceTableError::Full))) {
+        return format!(
+            "the guest holds {MOST_HANDLES} handles on files, listings, streams and timers, and may not have more: it has \
+             to drop those that it no longer needs"
+        );
+    }
+    error.root_cause().to_string()
 }
 
 /// The operating system's error, if the system refused a request of the host while it created or called a

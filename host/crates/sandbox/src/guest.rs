@@ -12,6 +12,7 @@ use super::contract::{BatchRef, ColumnRef, ContextRef, ProgressView};
 use super::deadline::Deadline;
 use super::failure::{Failure, FailureCode};
 use super::guest_log::{GuestLog, LogTo};
+use super::handles::MOST_HANDLES;
 use super::keyed_state::KeyedState;
 use super::lane_io::LaneIo;
 use super::limiter::Limiter;
@@ -472,10 +473,6 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
     guest.call_export::<_, (Vec<String>,)>(&ports, Call::Mute("ports"), ()).map(|(ports,)| ports)
 }
-
-/// Most handles that a guest has at a time, to the host's resources and to its own. Each is an entry in a table
-/// of the runtime.
-const MOST_HANDLES: usize = 1024;
 
 /// Bound of the lists that the host copies out of the guest in one call (in wasmtime's measure, 128 MiB by
 /// default).

@@ -14,6 +14,7 @@ use super::bounded_streams::{BoundedStreams, BoundedStreamsView};
 use super::clocks::Coarse;
 use super::deadline::Deadline;
 use super::failure::{FailureCode, HostTrap};
+use super::handles::MOST_HANDLES;
 use super::lane_io::LaneIo;
 use super::no_udp::NoUdp;
 use super::stdio::Captured;
@@ -47,6 +48,7 @@ pub(super) fn link_wasi(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()>
     sync::filesystem::types::add_to_linker::<S, BoundedFiles>(linker, |s| BoundedFilesView {
         deadline: &mut s.deadline,
         io: &s.io,
+        budget: s.limiter.shared_budget(),
         files: WasiCtx::filesystem(&mut s.wasi),
         table: &mut s.resources,
     })?;
@@ -130,9 +132,6 @@ struct BoundedPollView<'a> {
     table: &'a mut ResourceTable,
 }
 
-/// Most pollables of one `poll`: as many as a guest can have.
-const MOST_POLLABLES: usize = 1024;
-
 impl BoundedPollView<'_> {
     fn wait<T>(&mut self, wait: impl AsyncFnOnce(&mut ResourceTable) -> wasmtime::Result<T>) -> wasmtime::Result<T> {
         let Self { deadline, io, table } = self;
@@ -142,8 +141,8 @@ impl BoundedPollView<'_> {
 
 impl poll::Host for BoundedPollView<'_> {
     fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
-        if pollables.len() > MOST_POLLABLES {
-            let message = format!("{} pollables in one poll, at most {MOST_POLLABLES} are allowed", pollables.len());
+        if pollables.len() > MOST_HANDLES {
+            let message = format!("{} pollables in one poll, at most {MOST_HANDLES} are allowed", pollables.len());
             return Err(HostTrap::error(FailureCode::Malformed, message));
         }
         self.wait(async |table| async_poll::Host::poll(table, pollables).await)

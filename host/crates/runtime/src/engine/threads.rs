@@ -6,7 +6,7 @@ use super::launcher::{InstanceLauncher, InstanceSetup, LaunchedInstance};
 use super::placement::SharePacer;
 use super::thread_guest::ThreadGuest;
 use sage_admission::Cpus;
-use sage_machine::CpuShare;
+use sage_machine::{CpuShare, raise_open_files};
 use sage_sandbox::{GuestSpec, Pacer};
 
 /// An instance launcher that uses threads of this process: the guest of each lane runs in the lane's own
@@ -23,6 +23,10 @@ impl InstanceLauncher for Threads {
             };
             Box::new(ThreadGuest::new(Arc::clone(order.loaded), spec, pacer)) as Box<dyn LaneGuest>
         };
+        let granted = &order.spec.capabilities;
+        if !granted.folders.is_empty() || !granted.connect.is_empty() {
+            raise_open_files();
+        }
         Ok(LaunchedInstance { guests: (0..order.grant.lanes).map(guest).collect(), kernel: None })
     }
 

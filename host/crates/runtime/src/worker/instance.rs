@@ -3,6 +3,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -16,7 +17,7 @@ use sage_machine::{CpuSet, LeasedSeat, LeasedThreads, ProcessSeat, SharedCpus, l
 use sage_models::ModelAccess;
 use sage_process::Link;
 use sage_process::{Enter, Launch, Spawner, Started, end};
-use sage_sandbox::{Failure, FailureCode};
+use sage_sandbox::{Failure, FailureCode, MOST_THREADS_OF_A_LANE};
 
 /// An instance: its current worker process, and the means to start the next one when that process dies.
 ///
@@ -54,7 +55,13 @@ pub(super) struct State {
     links: Vec<Option<Link>>,
     /// The number and the death of the last process that is gone.
     death: Option<(u64, Death)>,
+    /// The threads that reap killed processes, which wait in the kernel and do not end.
+    left_behind: Vec<JoinHandle<()>>,
 }
+
+/// Most processes of an instance that were killed and do not end. They are in the instance's cgroup, so their memory
+/// counts.
+const MOST_LEFT_BEHIND: usize = MOST_THREADS_OF_A_LANE as usize;
 
 #[derive(Debug)]
 struct Worker {
@@ -121,6 +128,14 @@ impl Instance {
     }
 
     fn launch(&self, state: &mut State) -> io::Result<()> {
+        state.left_behind.retain(|reaper| !reaper.is_finished());
+        if state.left_behind.len() >= MOST_LEFT_BEHIND {
+            let stuck = format!(
+                "{MOST_LEFT_BEHIND} processes of the instance were killed and wait for files in its folders that do \
+                 not answer"
+            );
+            return Err(io::Error::other(stuck));
+        }
         let mut links = Vec::new();
         let mut ends = Vec::new();
         for _ in &self.template.lanes {
@@ -136,7 +151,7 @@ impl Instance {
             Place::Shared(shared) => shared.refresh().map_err(io::Error::other)?,
         };
         let oom = self.kernel.watch_oom();
-        let Started { mut child, process, last_words } = self.spawner.launch(Launch {
+        let Started { child, process, last_words } = self.spawner.launch(Launch {
             program: self.program.clone(),
             subcommand: "worker",
             environment: Vec::new(),
@@ -150,7 +165,7 @@ impl Instance {
             link.watch(Arc::clone(&process));
         }
         if let Err(error) = self.serve_models(model_links, &process) {
-            end(&mut child);
+            end(child);
             return Err(error);
         }
         let seat = match &self.place {
@@ -193,7 +208,7 @@ impl Instance {
         drop(worker.seat.take());
         let death = match ended(&mut worker.child) {
             None => {
-                end(&mut worker.child);
+                state.left_behind.extend(end(worker.child));
                 otherwise()
             }
             Some(status) => match worker.oom.as_ref().and_then(|watch| self.kernel.out_of_memory(watch)) {
@@ -210,7 +225,7 @@ impl Drop for Instance {
         let mut state = self.lock();
         if let Some(mut worker) = state.worker.take() {
             drop(worker.seat.take());
-            end(&mut worker.child);
+            end(worker.child);
         }
         drop(state);
         self.kernel.close();

@@ -2,12 +2,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use super::processes::Processes;
 use crate::engine::{InstanceLauncher, Launcher, RunContext, RunError, with_causes};
 use sage_admission::{Isolation, KernelLimits, WorkerBounds};
 use sage_machine::cgroup::{Cgroups, GroupLimits};
+use sage_machine::raise_open_files;
 use sage_plan::config::HostSettings;
 use sage_process::Spawner;
 
@@ -93,7 +92,7 @@ impl Launcher for ProcessIsolation {
             .and_then(|tenant| tenant.pipeline(run.job.unwrap_or(run.pipeline), &pipeline))
             .map_err(|error| failed(&error))?;
         let host = run.job.map(|_| group.seat_host()).transpose().map_err(|error| failed(&error))?;
-        allow_descriptors();
+        raise_open_files();
         let spawner = Spawner::start().map_err(|error| failed(&error))?;
         Ok(Arc::new(Processes {
             _host: host,
@@ -106,15 +105,5 @@ impl Launcher for ProcessIsolation {
             components: Mutex::new(HashMap::new()),
             instances: Mutex::new(Vec::new()),
         }))
-    }
-}
-
-/// Raises the limit of open descriptors to the maximum, because a worker takes about ten descriptors of the
-/// host. If the maximum is too low, the start of a worker fails with an error.
-fn allow_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    if let Err(error) = raised {
-        tracing::debug!(%error, "the limit of open descriptors could not be raised");
     }
 }

@@ -1,7 +1,7 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmStr};
 
-use crate::charged::Charged;
+use crate::charged::{ARGUMENTS, Charged};
 use crate::contract::{LevelView, PACKAGE, WIT_VERSION};
 use crate::store::GuestStore;
 
@@ -17,7 +17,8 @@ pub(crate) fn link_log(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> 
         |mut store: StoreContextMut<'_, GuestStore>, (level, message): (LevelView, WasmStr)| -> wasmtime::Result<()> {
             let text = message.to_str(&store)?;
             let charged = if text.len() <= UNCHARGED { 0 } else { text.len() };
-            let message = Charged::of(store.data().limiter.shared_budget(), charged, || Ok(text.into_owned()))?;
+            let budget = store.data().limiter.shared_budget();
+            let message = Charged::of(budget, ARGUMENTS, charged, || Ok(text.into_owned()))?;
             let log = &mut store.data_mut().log;
             log.count(&message)?;
             log.write(level.into(), &message);

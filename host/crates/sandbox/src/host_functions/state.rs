@@ -1,7 +1,7 @@
 use wasmtime::component::{Linker, WasmList, WasmStr};
 use wasmtime::{AsContext, StoreContextMut};
 
-use crate::charged::Charged;
+use crate::charged::{ARGUMENTS, Charged};
 use crate::contract::{ColumnView, EntriesOwned, PACKAGE, ValuesOwned, WIT_VERSION};
 use crate::deadline::Deadline;
 use crate::failure::HostTrap;
@@ -103,7 +103,7 @@ impl ColumnView {
         let (offsets, bytes) =
             (self.offsets.as_le_slice(store.as_context()), self.bytes.as_le_slice(store.as_context()));
         let size = size_of_val(offsets).saturating_add(bytes.len());
-        Charged::of(store.data().limiter.shared_budget(), size, || {
+        Charged::of(store.data().limiter.shared_budget(), ARGUMENTS, size, || {
             let mut column = Column::new();
             column.assign(name, offsets, bytes).map_err(|broken| HostTrap::malformed(&broken))?;
             Ok(column)

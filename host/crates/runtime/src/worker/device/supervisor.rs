@@ -130,7 +130,7 @@ impl DeviceSupervisor {
             data_bytes: self.spec.process_memory().filter(|_| !self.held),
         };
         let oom = self.kernel.watch_oom();
-        let mut started = self.spawner.launch(Launch {
+        let started = self.spawner.launch(Launch {
             program: self.program.clone(),
             subcommand: "device",
             order: serde_json::to_vec(&order)?,
@@ -142,7 +142,7 @@ impl DeviceSupervisor {
         let process = match started.process.try_clone() {
             Ok(process) => Arc::new(process),
             Err(error) => {
-                sage_process::end(&mut started.child);
+                sage_process::end(started.child);
                 return Err(error);
             }
         };

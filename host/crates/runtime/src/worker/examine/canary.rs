@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::canary_report::{ANSWER, CALL, CanaryReport, CanarySetup};
 use sage_batch::wire::{WireError, WireReader, WireWriter};
 use sage_process::Link;
-use sage_process::{Launch, Spawner, Started, end};
+use sage_process::{Launch, Spawner, Started};
 use sage_text::plain_text;
 
 /// The results of a canary.
@@ -50,7 +50,8 @@ pub(super) fn send(program: &Path) -> Result<Heard, String> {
     link.set_timeout(Some(TIMEOUT));
     let called = called(&mut link);
     let ended = if called.is_ok() { wait(&process) } else { Ok(()) };
-    end(&mut child);
+    // A failed kill means that the process has ended already.
+    let _ = child.kill();
     let status = child.wait().map_err(|error| error.to_string())?;
     let said = words(&last_words);
     match (called, ended) {
