@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     names.sort();
     let mut text = String::new();
-    for kind in ["map", "filter", "flat_map", "key_by", "process", "source", "sink"] {
+    for kind in ["map", "filter", "flat_map", "key_by", "process", "window", "source", "sink"] {
         let prefix = format!("{kind}_");
         let _ = writeln!(text, "macro_rules! each_{kind}_guest {{ ($check:ident) => {{");
         names.retain(|name| match name.strip_prefix(&prefix) {

@@ -20,7 +20,7 @@ pub mod inference {
             package sage:models;
 
             world models {
-                import sage:operator/inference@0.1.2;
+                import sage:operator/inference@0.1.3;
             }
         ",
         world: "sage:models/models",
@@ -36,10 +36,10 @@ pub mod process {
         pub_export_macro: true,
         export_macro_name: "export_world",
         with: {
-            "sage:operator/types@0.1.2/column": crate::types::Column,
-            "sage:operator/types@0.1.2/batch": crate::types::Batch,
-            "sage:operator/types@0.1.2/context": crate::context::Context,
-            "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
+            "sage:operator/types@0.1.3/column": crate::types::Column,
+            "sage:operator/types@0.1.3/batch": crate::types::Batch,
+            "sage:operator/types@0.1.3/context": crate::context::Context,
+            "sage:operator/inference@0.1.3": crate::bindings::inference::sage::operator::inference,
         },
     });
 }
@@ -53,14 +53,14 @@ macro_rules! world {
                 pub_export_macro: true,
                 export_macro_name: "export_world",
                 with: {
-                    "sage:operator/types@0.1.2/column": crate::types::Column,
-                    "sage:operator/types@0.1.2/batch": crate::types::Batch,
-                    "sage:operator/types@0.1.2/context": crate::context::Context,
-                    "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
-                    "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
-                    "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
-                    "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
-                    "sage:operator/edges@0.1.2": crate::bindings::process::sage::operator::edges,
+                    "sage:operator/types@0.1.3/column": crate::types::Column,
+                    "sage:operator/types@0.1.3/batch": crate::types::Batch,
+                    "sage:operator/types@0.1.3/context": crate::context::Context,
+                    "sage:operator/inference@0.1.3": crate::bindings::inference::sage::operator::inference,
+                    "sage:operator/output@0.1.3": crate::bindings::process::sage::operator::output,
+                    "sage:operator/log@0.1.3": crate::bindings::process::sage::operator::log,
+                    "sage:operator/metrics@0.1.3": crate::bindings::process::sage::operator::metrics,
+                    "sage:operator/edges@0.1.3": crate::bindings::process::sage::operator::edges,
                 },
             });
         }
@@ -81,18 +81,18 @@ pub mod fields_map {
         pub_export_macro: true,
         export_macro_name: "export_world",
         with: {
-            "sage:operator/types@0.1.2/column": crate::types::Column,
-            "sage:operator/types@0.1.2/batch": crate::types::Batch,
-            "sage:operator/types@0.1.2/context": crate::context::Context,
-            "sage:operator/fields@0.1.2/values": crate::fields::Values,
-            "sage:operator/fields@0.1.2/field": crate::fields::Field,
-            "sage:operator/fields@0.1.2/table": crate::fields::Table,
-            "sage:operator/fields@0.1.2/field-batch": crate::fields::FieldBatch,
-            "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
-            "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
-            "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
-            "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
-            "sage:operator/edges@0.1.2": crate::bindings::process::sage::operator::edges,
+            "sage:operator/types@0.1.3/column": crate::types::Column,
+            "sage:operator/types@0.1.3/batch": crate::types::Batch,
+            "sage:operator/types@0.1.3/context": crate::context::Context,
+            "sage:operator/fields@0.1.3/values": crate::fields::Values,
+            "sage:operator/fields@0.1.3/field": crate::fields::Field,
+            "sage:operator/fields@0.1.3/table": crate::fields::Table,
+            "sage:operator/fields@0.1.3/field-batch": crate::fields::FieldBatch,
+            "sage:operator/inference@0.1.3": crate::bindings::inference::sage::operator::inference,
+            "sage:operator/output@0.1.3": crate::bindings::process::sage::operator::output,
+            "sage:operator/log@0.1.3": crate::bindings::process::sage::operator::log,
+            "sage:operator/metrics@0.1.3": crate::bindings::process::sage::operator::metrics,
+            "sage:operator/edges@0.1.3": crate::bindings::process::sage::operator::edges,
         },
     });
 }
@@ -106,18 +106,18 @@ macro_rules! fields_world {
                 pub_export_macro: true,
                 export_macro_name: "export_world",
                 with: {
-                    "sage:operator/types@0.1.2/column": crate::types::Column,
-                    "sage:operator/types@0.1.2/batch": crate::types::Batch,
-                    "sage:operator/types@0.1.2/context": crate::context::Context,
-                    "sage:operator/fields@0.1.2/values": crate::fields::Values,
-                    "sage:operator/fields@0.1.2/field": crate::fields::Field,
-                    "sage:operator/fields@0.1.2/table": crate::fields::Table,
-                    "sage:operator/fields@0.1.2/field-batch": crate::fields::FieldBatch,
-                    "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
-                    "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
-                    "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
-                    "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
-                    "sage:operator/edges@0.1.2": crate::bindings::process::sage::operator::edges,
+                    "sage:operator/types@0.1.3/column": crate::types::Column,
+                    "sage:operator/types@0.1.3/batch": crate::types::Batch,
+                    "sage:operator/types@0.1.3/context": crate::context::Context,
+                    "sage:operator/fields@0.1.3/values": crate::fields::Values,
+                    "sage:operator/fields@0.1.3/field": crate::fields::Field,
+                    "sage:operator/fields@0.1.3/table": crate::fields::Table,
+                    "sage:operator/fields@0.1.3/field-batch": crate::fields::FieldBatch,
+                    "sage:operator/inference@0.1.3": crate::bindings::inference::sage::operator::inference,
+                    "sage:operator/output@0.1.3": crate::bindings::process::sage::operator::output,
+                    "sage:operator/log@0.1.3": crate::bindings::process::sage::operator::log,
+                    "sage:operator/metrics@0.1.3": crate::bindings::process::sage::operator::metrics,
+                    "sage:operator/edges@0.1.3": crate::bindings::process::sage::operator::edges,
                     $($interface: $bindings,)*
                 },
             });
@@ -130,14 +130,39 @@ fields_world!(fields_key_by, "fields-key-by");
 fields_world!(fields_sink, "fields-sink");
 fields_world!(
     fields_flat_map, "fields-flat-map",
-    "sage:operator/fields-output@0.1.2": crate::bindings::fields_map::sage::operator::fields_output
+    "sage:operator/fields-output@0.1.3": crate::bindings::fields_map::sage::operator::fields_output
 );
 fields_world!(
     fields_process, "fields-process",
-    "sage:operator/fields-output@0.1.2": crate::bindings::fields_map::sage::operator::fields_output,
-    "sage:operator/state@0.1.2": crate::bindings::process::sage::operator::state
+    "sage:operator/fields-output@0.1.3": crate::bindings::fields_map::sage::operator::fields_output,
+    "sage:operator/state@0.1.3": crate::bindings::process::sage::operator::state
 );
 fields_world!(
     fields_source, "fields-source",
-    "sage:operator/fields-output@0.1.2": crate::bindings::fields_map::sage::operator::fields_output
+    "sage:operator/fields-output@0.1.3": crate::bindings::fields_map::sage::operator::fields_output
+);
+pub mod window {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "window",
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        with: {
+            "sage:operator/types@0.1.3/column": crate::types::Column,
+            "sage:operator/types@0.1.3/batch": crate::types::Batch,
+            "sage:operator/types@0.1.3/context": crate::context::Context,
+            "sage:operator/windows@0.1.3/closing": crate::types::Closing,
+            "sage:operator/inference@0.1.3": crate::bindings::inference::sage::operator::inference,
+            "sage:operator/output@0.1.3": crate::bindings::process::sage::operator::output,
+            "sage:operator/log@0.1.3": crate::bindings::process::sage::operator::log,
+            "sage:operator/metrics@0.1.3": crate::bindings::process::sage::operator::metrics,
+            "sage:operator/edges@0.1.3": crate::bindings::process::sage::operator::edges,
+        },
+    });
+}
+fields_world!(
+    fields_window, "fields-window",
+    "sage:operator/fields-output@0.1.3": crate::bindings::fields_map::sage::operator::fields_output,
+    "sage:operator/windows@0.1.3/closing": crate::types::Closing,
+    "sage:operator/windows-output@0.1.3": crate::bindings::window::sage::operator::windows_output
 );

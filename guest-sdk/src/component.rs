@@ -100,6 +100,19 @@ macro_rules! __export {
             }
         });
     };
+    (window $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_window!(window, aggregator, $crate::__private::Batch, $crate::operator::WindowLane<$operator>);
+    };
+    (fields_window $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_window!(
+            fields_window,
+            fields_aggregator,
+            $crate::__private::FieldBatch,
+            $crate::operator::FieldsWindowLane<$operator>
+        );
+    };
     (source $operator:ty) => {
         $crate::__describe!($operator);
         $crate::__export_source!(source, reader, $crate::operator::SourceLane<$operator>, $crate::__private::progress);
@@ -162,6 +175,33 @@ macro_rules! __export_source {
 
             fn seek(position: ::std::vec::Vec<u8>) -> ::core::result::Result<(), ::std::string::String> {
                 LANE.with_borrow_mut(|lane| lane.seek(&position))
+            }
+        });
+    };
+}
+
+/// Exports a window operator, of bytes or by field.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_window {
+    ($world:ident, $interface:ident, $batch:ty, $lane:ty) => {
+        $crate::__export_lane!($world, $interface, $lane, {
+            fn fold(
+                records: $batch,
+                rows: ::std::vec::Vec<u32>,
+                slots: ::std::vec::Vec<u32>,
+                accumulators: $crate::__private::Column,
+                new: ::std::vec::Vec<u8>,
+            ) {
+                LANE.with_borrow_mut(|lane| lane.fold(&records, &rows, &slots, &accumulators, &new));
+            }
+
+            fn merge(left: $crate::__private::Column, right: $crate::__private::Column) {
+                LANE.with_borrow_mut(|lane| lane.merge(&left, &right));
+            }
+
+            fn finish(windows: $crate::__private::Closing) {
+                LANE.with_borrow_mut(|lane| lane.finish(&windows));
             }
         });
     };

@@ -23,6 +23,7 @@
 //! | [`flat_map`] | `fn(In) -> impl Iterator<Item = Out>` | `flat_map(&mut self, In) -> ..` |
 //! | [`key_by`] | `fn(In) -> Key` | `key_by(&mut self, In) -> Key` |
 //! | [`process`] | `fn(Record<In>, &mut Emitter)` | `process(&mut self, Record<In>, &mut Emitter)` or `process_batch(&mut self, Records<In>)`, `end` |
+//! | [`window`] | | `add(&mut self, &mut Sum, In)`, `merge(&mut self, &mut Sum, Sum)`, `finish(&mut self, &Window, Sum, &mut Emitter)` |
 //! | [`source`] | | `next(&mut self, &mut Emitter) -> Progress`, `position`, `seek` |
 //! | [`sink`] | `fn(Record<In>)` | `write(&mut self, Record<In>)`, `flush` |
 //!
@@ -81,6 +82,7 @@ pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod types;
+mod window;
 
 pub use context::Context;
 pub use description::Describe;
@@ -92,7 +94,8 @@ pub use operator::Progress;
 pub use payload::{FromPayload, IntoPayload, Json};
 pub use record::{FromRecord, Record};
 pub use records::Records;
-pub use sage_guest_macros::{Describe, Record, filter, flat_map, key_by, map, process, sink, source};
+pub use sage_guest_macros::{Describe, Record, filter, flat_map, key_by, map, process, sink, source, window};
+pub use window::Window;
 
 /// Items that the expansions of the macros name; not part of the API.
 #[doc(hidden)]
@@ -100,7 +103,7 @@ pub mod __private {
     #[cfg(target_arch = "wasm32")]
     pub use crate::bindings;
     pub use crate::fields::{FieldBatch, Table};
-    pub use crate::types::{Batch, Column};
+    pub use crate::types::{Batch, Closing, Column};
 
     use crate::description::{Describe, Object, Schema};
 

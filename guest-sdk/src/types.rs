@@ -185,6 +185,21 @@ pub(crate) fn misplaced(start: u32, end: u32, bytes: usize) -> ! {
 
 impl ExactSizeIterator for Entries<'_> {}
 
+/// Windows of keys, as in `wit/windows.wit`. Every column has one entry for each window.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Closing {
+    /// The key of each window.
+    pub keys: Column,
+    /// First microsecond of each window.
+    pub starts: Vec<i64>,
+    /// First microsecond after each window.
+    pub ends: Vec<i64>,
+    /// The accumulator of each window.
+    pub accumulators: Column,
+    /// How often each window was finished before.
+    pub emissions: Vec<u32>,
+}
+
 /// Records as columns. Every column that is present has one entry for each record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {

@@ -25,6 +25,8 @@ pub(crate) fn expand(operator: &Operator) -> TokenStream {
             &quote!(()),
         ),
         Kind::Process => process(operator),
+        // `window` expands its own block, which has three methods.
+        Kind::Window => TokenStream::new(),
         Kind::Source => source(operator),
         Kind::Sink => sink(operator),
     };
@@ -341,6 +343,7 @@ fn export(operator: &Operator) -> TokenStream {
         Kind::FlatMap => quote!(flat_map),
         Kind::KeyBy => quote!(key_by),
         Kind::Process => quote!(process),
+        Kind::Window => quote!(window),
         Kind::Source => quote!(source),
         Kind::Sink => quote!(sink),
     };

@@ -6,6 +6,7 @@ pub(crate) enum Kind {
     FlatMap,
     KeyBy,
     Process,
+    Window,
     Source,
     Sink,
 }
@@ -19,6 +20,7 @@ impl Kind {
             Self::FlatMap => "flat_map",
             Self::KeyBy => "key_by",
             Self::Process => "process",
+            Self::Window => "window",
             Self::Source => "source",
             Self::Sink => "sink",
         }
@@ -32,6 +34,7 @@ impl Kind {
             Self::FlatMap => "flat_map",
             Self::KeyBy => "key_by",
             Self::Process => "process",
+            Self::Window => "add",
             Self::Source => "next",
             Self::Sink => "write",
         }
@@ -45,6 +48,7 @@ impl Kind {
             Self::FlatMap => ("record: In", " -> impl Iterator<Item = Out>"),
             Self::KeyBy => ("record: In", " -> Key"),
             Self::Process => ("record: Record<In>, out: &mut Emitter", " -> Result<(), Error>"),
+            Self::Window => ("sum: &mut Sum, record: In", " -> Result<(), Error>"),
             Self::Source => ("out: &mut Emitter", " -> Result<Progress, Error>"),
             Self::Sink => ("record: Record<In>", " -> Result<(), Error>"),
         }

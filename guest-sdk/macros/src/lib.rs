@@ -24,6 +24,7 @@ mod record;
 mod record_attributes;
 mod serde_attributes;
 mod signature;
+mod window;
 
 use attribute::attribute;
 use kind::Kind;
@@ -295,6 +296,45 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn process(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Process, arguments, item)
+}
+
+/// Sums up windows of records. The host keeps the windows: the pipeline file says which, as in `window = { tumbling =
+/// "1m" }`. The operator has three methods and keeps nothing itself:
+///
+/// - `add` adds a record to the *accumulator* of a key and window. The type of the accumulator is a number, a `String`, a
+///   tuple of numbers or `Json<T>`, and begins as its `Default`. An error rejects the record.
+/// - `merge` adds the accumulator of a later session. Only sessions are merged.
+/// - `finish` emits the result of a window, with the window's key and its last microsecond as event time unless it sets
+///   others. An error fails the call; the host then gives up this window alone.
+///
+/// ```
+/// use sage_guest::{Emitter, Error, Window};
+///
+/// /// The mean of each window.
+/// #[derive(Default)]
+/// struct Mean;
+///
+/// #[sage_guest::window]
+/// impl Mean {
+///     fn add(&mut self, sum: &mut (u64, f64), reading: f64) {
+///         *sum = (sum.0 + 1, sum.1 + reading);
+///     }
+///
+///     fn merge(&mut self, sum: &mut (u64, f64), later: (u64, f64)) {
+///         *sum = (sum.0 + later.0, sum.1 + later.1);
+///     }
+///
+///     fn finish(&mut self, window: &Window, (count, sum): (u64, f64), out: &mut Emitter) -> Result<(), Error> {
+///         out.emit(format!("{} {}", window.start(), sum / count as f64))
+///     }
+/// }
+/// ```
+///
+/// `add` takes a payload or a `Record` of one. If the output of `finish` is a `&mut Port<Out>`, records are by field:
+/// `add` takes a struct with `#[derive(Record)]`, or a `Record` of one.
+#[proc_macro_attribute]
+pub fn window(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    window::attribute(arguments, item)
 }
 
 /// Makes records.

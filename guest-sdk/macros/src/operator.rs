@@ -279,7 +279,7 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
     })
 }
 
-fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenStream> {
+pub(crate) fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenStream> {
     let Some(open) = open else {
         return Ok(quote_spanned!(ty.span()=> <Self as ::sage_guest::__private::Begin>::begin()));
     };
@@ -301,7 +301,7 @@ fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenSt
     Ok(tried(call, fallible(&open.sig)))
 }
 
-fn close_call(close: &ImplItemFn) -> Result<TokenStream> {
+pub(crate) fn close_call(close: &ImplItemFn) -> Result<TokenStream> {
     let owned = matches!(close.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_none());
     if !owned || close.sig.inputs.len() != 1 || fallible(&close.sig) {
         return Err(Error::new(close.sig.span(), "`close` ends the operator and cannot fail: write `fn close(self)`"));

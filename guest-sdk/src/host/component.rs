@@ -6,6 +6,7 @@ pub(crate) use crate::bindings::fields_map::sage::operator::fields_output::{
 };
 pub(crate) use crate::bindings::process::sage::operator::edges::current as edge;
 pub(crate) use crate::bindings::process::sage::operator::output::{emit, failures, keep, keys, payloads, rows};
+pub(crate) use crate::bindings::window::sage::operator::windows_output::accumulators;
 pub(crate) use metrics::{counter, gauge, histogram};
 
 pub(crate) fn log(level: Level, message: &str) {

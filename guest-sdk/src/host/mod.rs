@@ -12,13 +12,13 @@ mod native;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use component::{
-    columns, counter, edge, emit, failures, field_emit, field_rows, gauge, histogram, inference, keep, keys, log,
-    payloads, rows, state,
+    accumulators, columns, counter, edge, emit, failures, field_emit, field_rows, gauge, histogram, inference, keep,
+    keys, log, payloads, rows, state,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{
-    Recorder, columns, counter, edge, emit, enter, failures, field_emit, field_rows, gauge, histogram, inference, keep,
-    keys, log, payloads, rows, state,
+    Recorder, accumulators, columns, counter, edge, emit, enter, failures, field_emit, field_rows, gauge, histogram,
+    inference, keep, keys, log, payloads, rows, state,
 };
 
 use crate::types::Column;

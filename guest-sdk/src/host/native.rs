@@ -24,6 +24,7 @@ pub(crate) struct Recorder {
     pub(crate) field_rows: Vec<(FieldTable, Vec<u32>)>,
     pub(crate) field_emitted: Vec<(u32, FieldBatch, Option<Vec<u32>>)>,
     pub(crate) emitted: Vec<(u32, Batch, Option<Vec<u32>>)>,
+    pub(crate) accumulators: Vec<Column>,
     pub(crate) failures: Vec<(u32, String)>,
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) counters: BTreeMap<String, u64>,
@@ -99,6 +100,10 @@ pub(crate) fn emit(port: u32, batch: &Batch, parents: Option<&[u32]>) {
     RECORDER.with_borrow_mut(|host| {
         host.emitted.push((port, batch.clone(), parents.map(<[u32]>::to_vec)));
     });
+}
+
+pub(crate) fn accumulators(values: &Column) {
+    RECORDER.with_borrow_mut(|host| host.accumulators.push(values.clone()));
 }
 
 pub(crate) fn failures(rows: &[u32], messages: &Column) {

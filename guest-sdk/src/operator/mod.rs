@@ -22,6 +22,7 @@ mod rewrite;
 mod running;
 mod sink;
 mod source;
+mod window;
 
 pub(crate) use failures::Failures;
 pub use fields::{
@@ -42,6 +43,7 @@ pub use map::{Map, MapLane};
 pub use process::{Call, Process, ProcessLane};
 pub use sink::{Sink, SinkLane};
 pub use source::{Progress, Source, SourceLane};
+pub use window::{FieldsFinish, FieldsFold, FieldsWindow, FieldsWindowLane, Window, WindowLane};
 
 use crate::Error;
 use crate::description::Description;

@@ -48,6 +48,59 @@ fn wrong_width(what: &str, width: usize, found: usize) -> Error {
     Error::new(format_args!("a {what} has {width} bytes, found {found}: was the table written with another type?"))
 }
 
+/// A state type whose values all have the same number of bytes. A tuple of such types is a state type too.
+pub trait FixedWidth: State {
+    /// Number of bytes.
+    const WIDTH: usize;
+}
+
+macro_rules! widths {
+    ($($type:ty),*) => {$(
+        impl FixedWidth for $type {
+            const WIDTH: usize = size_of::<$type>();
+        }
+    )*};
+}
+
+widths!(u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, bool);
+
+macro_rules! tuples {
+    ($(($($part:ident $at:tt),*))*) => {$(
+        impl<$($part: FixedWidth),*> State for ($($part,)*) {
+            #[inline]
+            fn decode(bytes: &[u8]) -> Result<Self, Error> {
+                const fn sum(widths: &[usize]) -> usize {
+                    let (mut sum, mut at) = (0, 0);
+                    while at < widths.len() {
+                        sum += widths[at];
+                        at += 1;
+                    }
+                    sum
+                }
+                let widths = [$($part::WIDTH),*];
+                if bytes.len() != sum(&widths) {
+                    return Err(wrong_width("tuple", sum(&widths), bytes.len()));
+                }
+                let mut rest = bytes;
+                let mut next = |width: usize| {
+                    let (part, after) = rest.split_at_checked(width).unwrap_or_default();
+                    rest = after;
+                    part
+                };
+                Ok(($($part::decode(next($part::WIDTH))?,)*))
+            }
+
+            #[inline]
+            fn encode(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+                $(self.$at.encode(out)?;)*
+                Ok(())
+            }
+        }
+    )*};
+}
+
+tuples!((A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3));
+
 impl State for bool {
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
         u8::decode(bytes).map(|byte| byte != 0)

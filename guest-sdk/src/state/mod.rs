@@ -46,7 +46,7 @@ mod scan;
 mod tables;
 mod value;
 
-pub use encoding::{State, StateKey};
+pub use encoding::{FixedWidth, State, StateKey};
 pub use keys::Key;
 pub use list::List;
 pub use map::Map;

@@ -36,16 +36,21 @@ open!(FieldsProcessLane: FieldsProcess, FieldsSourceLane: FieldsSource, FieldsSi
 impl<O: operator::FieldsProcess> Keyed for FieldsProcessLane<O> {}
 
 /// The input of a call.
-struct Input {
-    batch: FieldBatch,
+pub(super) struct Input {
+    pub(super) batch: FieldBatch,
     /// Each row's record with its index among the records of the test.
     records: Vec<(usize, Object)>,
     /// The records that are not as the operator's description says. The host rejects them before the operator.
-    failures: Vec<Failure>,
+    pub(super) failures: Vec<Failure>,
 }
 
 impl Input {
-    fn of<O: Described, R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Self {
+    /// No records.
+    pub(super) fn none() -> Self {
+        Self { batch: FieldBatch::default(), records: Vec::new(), failures: Vec::new() }
+    }
+
+    pub(super) fn of<O: Described, R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Self {
         let reads = fields_of::<O>().reads;
         let (mut rows, mut known, mut failures, mut sound) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, record) in records.into_iter().enumerate() {
@@ -77,7 +82,7 @@ impl Input {
 
 impl<L: Open> Lane<L> {
     /// The records emitted since the last call, as JSON, and the rejected records.
-    fn outcome(&mut self, fields: &Fields, input: &mut Input) -> Outcome {
+    pub(super) fn outcome(&mut self, fields: &Fields, input: &mut Input) -> Outcome {
         let told = self.failures().into_iter().filter_map(|Failure { record, message }| {
             input.records.get(record).map(|(record, _)| Failure { record: *record, message })
         });

@@ -58,6 +58,8 @@ mod lane;
 mod model;
 mod outcome;
 mod record;
+mod window;
+mod windows;
 
 pub use fields::{FieldsFilter, FieldsFlatMap, FieldsKeyBy, FieldsMap};
 pub use fields_rows::{FieldsProcess, FieldsSink, FieldsSource};
@@ -65,6 +67,8 @@ pub use lane::{Filter, FlatMap, KeyBy, Lane, Map, Process, Sink, Source};
 pub use model::{Answer, Model};
 pub use outcome::{Failure, Outcome, Output};
 pub use record::Record;
+pub use window::{FieldsWindow, Fold, Window, WindowCalls, Windowed};
+pub use windows::Windows;
 
 /// Returns the operator's description, as the host reads it: see [`description`](crate::description).
 #[must_use]

@@ -27,6 +27,18 @@ impl Record {
         &self.payload
     }
 
+    /// The key and the event time.
+    ///
+    /// # Panics
+    /// One of them is missing.
+    #[expect(clippy::panic, reason = "a test of windows whose records have no window is to fail")]
+    pub(super) fn key_and_time(&self) -> (Vec<u8>, i64) {
+        match (&self.key, self.timestamp) {
+            (Some(key), Some(time)) => (key.clone(), time),
+            _ => panic!("a record of a window needs a key and an event time"),
+        }
+    }
+
     /// Sets the key.
     #[must_use]
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {

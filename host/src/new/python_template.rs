@@ -58,8 +58,9 @@ const TAKEN: [&str; 46] = [
 ];
 
 /// The code of an operator, its test, and the name of its function.
-fn code(kind: Kind) -> (&'static str, &'static str, &'static str) {
-    match kind {
+fn code(kind: Kind) -> Option<(&'static str, &'static str, &'static str)> {
+    Some(match kind {
+        Kind::Window => return None,
         Kind::Map => {
             (include_str!("templates/python/map.py"), include_str!("templates/python/map_test.py"), "to_celsius")
         }
@@ -81,7 +82,7 @@ fn code(kind: Kind) -> (&'static str, &'static str, &'static str) {
         Kind::Sink => {
             (include_str!("templates/python/sink.py"), include_str!("templates/python/sink_test.py"), "append")
         }
-    }
+    })
 }
 
 /// The files of a Python operator.
@@ -92,7 +93,12 @@ pub(super) fn files(name: &CrateName, kind: Kind) -> Result<Vec<(String, String)
         return Err(Failure::invalid(message).hint(format!("\"my-{}\" would do", name.as_str())));
     }
     let Template { pipeline, data, about, .. } = template(kind);
-    let (code, test, function) = code(kind);
+    let Some((code, test, function)) = code(kind) else {
+        let message = format!("an operator in Python cannot be a {kind} yet");
+        return Err(
+            Failure::invalid(message).hint(format!("write it in Rust: sage-host new {} --kind {kind}", name.as_str()))
+        );
+    };
     let fill = |text: &str| {
         text.replace("target/wasm32-wasip2/release/", "")
             .replace("{{name}}", name.as_str())
@@ -119,9 +125,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_kind_that_python_does_not_have_is_refused_with_the_way_to_rust() {
+        let refused = files(&CrateName::parse("my-op").unwrap(), Kind::Window).unwrap_err();
+        assert_eq!(refused.hints, ["write it in Rust: sage-host new my-op --kind window"]);
+    }
+
+    #[test]
     fn no_blank_is_left_open_in_any_kind() {
         let name = CrateName::parse("my-op").unwrap();
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.into_iter().filter(|kind| code(*kind).is_some()) {
             let files = files(&name, kind).unwrap();
             for (path, text) in &files {
                 assert!(!text.contains("{{"), "{kind}: {path} has an open blank");

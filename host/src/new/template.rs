@@ -63,6 +63,12 @@ pub(super) fn template(kind: Kind) -> Template {
             data: &[],
             about: "counts the records of each key and tells the totals at the end of input",
         },
+        Kind::Window => Template {
+            code: include_str!("templates/window/lib.rs"),
+            pipeline: include_str!("templates/window/pipeline.toml"),
+            data: &[("readings.jsonl", include_str!("templates/window/readings.jsonl"))],
+            about: "averages the readings of each station and minute",
+        },
         Kind::Source => Template {
             code: include_str!("templates/source/lib.rs"),
             pipeline: include_str!("templates/source/pipeline.toml"),

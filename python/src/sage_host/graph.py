@@ -35,6 +35,8 @@ _ORDER = (
     "config",
     "capabilities",
     "models",
+    "window",
+    "late",
 )
 
 Edge = Union[str, Dict[str, Any]]

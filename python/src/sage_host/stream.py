@@ -126,6 +126,53 @@ class Stages:
         """Records in, any records out, with keyed state, side outputs, and a last call at the end of input."""
         return self._operator("process", **_given(locals()))
 
+    def window(
+        self,
+        operator: Wasm,
+        *,
+        window: Mapping[str, str],
+        late: Optional[Mapping[str, str]] = None,
+        name: Optional[str] = None,
+        parallelism: int = 1,
+        resources: Optional[Resources] = None,
+        limits: Optional[Mapping[str, Any]] = None,
+        on_error: Optional[OnError] = None,
+        retries: Optional[int] = None,
+        config: Optional[Mapping[str, Any]] = None,
+        capabilities: Optional[Mapping[str, Any]] = None,
+        models: Optional[Sequence[str]] = None,
+        partition: Optional[Union[str, Mapping[str, str]]] = None,
+    ) -> "Stream":
+        """Sums up windows of event time, which the host keeps. ``side("late")`` has the records that came too late.
+
+        ``window`` is ``{"tumbling": "1m"}``, ``{"sliding": "10m", "every": "1m"}`` or ``{"session": "30s"}``, and
+        ``late`` is ``{"allowed": "10s"}``, as in a pipeline file.
+
+        >>> from sage_host import LocalEnvironment, Wasm
+        >>> env = LocalEnvironment("means")
+        >>> readings = env.from_file("readings.jsonl", format="jsonl", key="sensor")
+        >>> means = readings.window(Wasm("mean.wasm"), window={"tumbling": "1m"}, late={"allowed": "10s"})
+        >>> means.sink("out.jsonl")
+        >>> print(env.to_toml().split("\\n\\n")[2], end="")
+        [[operator]]
+        name = "mean"
+        component = "mean.wasm"
+        input = "readings"
+        window = { tumbling = "1m" }
+        late = { allowed = "10s" }
+        """
+        if not isinstance(operator, Wasm):
+            raise GraphError(
+                "an operator in Python cannot sum up windows yet",
+                hint="write it in Rust (sage-host new NAME --kind window) and pass Wasm(..)",
+            )
+        settings = _given(locals())
+        keys = {"window": dict(settings.pop("window"))}
+        given = settings.pop("late")
+        if given is not None:
+            keys["late"] = dict(given)
+        return self._operator("window", **settings, more=keys)
+
     def sink(
         self,
         target: Any,
@@ -200,11 +247,18 @@ class Stages:
         """Drop the records, which are counted."""
         self._env.graph.add("sink", {"name": self._env.graph.name_for(name, "discard"), **self._inputs, "discard": {}})
 
-    def _operator(self, kind: str, operator: Runnable, name: Optional[str], **settings: Any) -> "Stream":
+    def _operator(
+        self,
+        kind: str,
+        operator: Runnable,
+        name: Optional[str],
+        more: Optional[Mapping[str, Any]] = None,
+        **settings: Any,
+    ) -> "Stream":
         made = _runs(kind, operator, settings.pop("config"))
         stage = self._env.graph.name_for(name, made.stage_name)
         keys = Settings("operator", stage).keys(config=made.config, **settings)
-        self._env.graph.add("operator", {"name": stage, **self._inputs, **keys}, made)
+        self._env.graph.add("operator", {"name": stage, **self._inputs, **keys, **(more or {})}, made)
         return Stream(self._env, stage, made)
 
 

@@ -5,6 +5,7 @@
 mod fields_kinds;
 mod kinds;
 mod told;
+mod window_kinds;
 mod words;
 
 pub use bindings::fields_flat_map::sage::operator::{fields, fields_output};
@@ -19,6 +20,9 @@ pub use fields_kinds::{
 pub use kinds::{Exported, FlatMapper, KeySelector, Mapper, Predicate, Processor, Reader, Writer};
 pub use told::{told, told_by, words_of};
 pub use types::{Batch, Column, Context};
+pub use bindings::window::sage::operator::windows::Closing;
+pub use bindings::window::sage::operator::windows_output;
+pub use window_kinds::{Aggregator, FieldsAggregator};
 pub use words::{
     POISON, batch_of, broken, column, echo, entries, keep_all, number, poison_row, poisoned, reject_poison, rows,
 };
@@ -33,12 +37,12 @@ pub mod bindings {
                     world: $world,
                     path: "../../wit",
                     with: {
-                        "sage:operator/types@0.1.2": crate::bindings::host::sage::operator::types,
-                        "sage:operator/output@0.1.2": crate::bindings::host::sage::operator::output,
-                        "sage:operator/log@0.1.2": crate::bindings::host::sage::operator::log,
-                        "sage:operator/metrics@0.1.2": crate::bindings::host::sage::operator::metrics,
-                        "sage:operator/inference@0.1.2": crate::bindings::host::sage::operator::inference,
-                        "sage:operator/edges@0.1.2": crate::bindings::host::sage::operator::edges,
+                        "sage:operator/types@0.1.3": crate::bindings::host::sage::operator::types,
+                        "sage:operator/output@0.1.3": crate::bindings::host::sage::operator::output,
+                        "sage:operator/log@0.1.3": crate::bindings::host::sage::operator::log,
+                        "sage:operator/metrics@0.1.3": crate::bindings::host::sage::operator::metrics,
+                        "sage:operator/inference@0.1.3": crate::bindings::host::sage::operator::inference,
+                        "sage:operator/edges@0.1.3": crate::bindings::host::sage::operator::edges,
                         $($more: $to,)*
                     },
                     pub_export_macro: true,
@@ -62,30 +66,38 @@ pub mod bindings {
     world!(fields_flat_map, "fields-flat-map");
     world!(
         fields_map, "fields-map",
-        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields,
-        "sage:operator/fields-output@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields_output
+        "sage:operator/fields@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields,
+        "sage:operator/fields-output@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields_output
     );
     world!(
         fields_key_by, "fields-key-by",
-        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields
+        "sage:operator/fields@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields
     );
     world!(
         fields_filter, "fields-filter",
-        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields
+        "sage:operator/fields@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields
     );
     world!(
         fields_process, "fields-process",
-        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields,
-        "sage:operator/fields-output@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields_output,
-        "sage:operator/state@0.1.2": crate::bindings::process::sage::operator::state
+        "sage:operator/fields@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields,
+        "sage:operator/fields-output@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields_output,
+        "sage:operator/state@0.1.3": crate::bindings::process::sage::operator::state
+    );
+    world!(window, "window");
+    world!(
+        fields_window, "fields-window",
+        "sage:operator/fields@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields,
+        "sage:operator/fields-output@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields_output,
+        "sage:operator/windows@0.1.3": crate::bindings::window::sage::operator::windows,
+        "sage:operator/windows-output@0.1.3": crate::bindings::window::sage::operator::windows_output
     );
     world!(
         fields_source, "fields-source",
-        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields,
-        "sage:operator/fields-output@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields_output
+        "sage:operator/fields@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields,
+        "sage:operator/fields-output@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields_output
     );
     world!(
         fields_sink, "fields-sink",
-        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields
+        "sage:operator/fields@0.1.3": crate::bindings::fields_flat_map::sage::operator::fields
     );
 }

@@ -13,6 +13,7 @@ mod map;
 mod process;
 mod sink;
 mod source;
+mod window;
 
 include!(concat!(env!("OUT_DIR"), "/each_guest.rs"));
 

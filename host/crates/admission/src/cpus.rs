@@ -156,7 +156,7 @@ fn choose(plan: &Plan, stage: &Stage) -> (Cpus, u32) {
 fn can_be_split(plan: &Plan, stage: &Stage) -> bool {
     match stage.kind() {
         Some(Kind::Map | Kind::Filter | Kind::FlatMap | Kind::KeyBy) => true,
-        Some(Kind::Process) => {
+        Some(Kind::Process | Kind::Window) => {
             stage.inputs.iter().all(|&id| plan.edges.get(id.0).is_some_and(|edge| edge.partition == Partition::Key))
         }
         Some(Kind::Source | Kind::Sink) | None => false,
@@ -263,7 +263,7 @@ impl Rest<'_> {
     fn unsplit(&self, stage: &Stage, asked: u32) -> String {
         let kind = stage.kind().map_or("source", Kind::name);
         let why = match stage.kind() {
-            Some(Kind::Process) => ", because its input is not partitioned by key",
+            Some(Kind::Process | Kind::Window) => ", because its input is not partitioned by key",
             _ => "",
         };
         let left = counted(asked - 1, "further CPU");

@@ -24,6 +24,7 @@ fn stage(name: &str, work: Work) -> Stage {
         on_error: OnError::Fail,
         passes_files: false,
         retries: 0,
+        watermark: None,
         inputs: Vec::new(),
         outputs: Vec::new(),
     }
@@ -35,6 +36,7 @@ pub(super) fn operator(name: &str, kind: Kind, parallelism: u32, resources: Reso
         config: serde_json::json!({}),
         capabilities: Capabilities::default(),
         keeps_state: kind == Kind::Process,
+        windows: None,
     };
     Stage { parallelism, resources, ..stage(name, Work::Component(component, kind)) }
 }

@@ -1,4 +1,5 @@
 use super::Batch;
+use sage_time::Watermark;
 
 impl Batch {
     /// The edge on which these records came: its position among the inputs of the stage that has the batch.
@@ -10,5 +11,16 @@ impl Batch {
     /// Sets the edge on which these records came.
     pub fn set_edge(&mut self, edge: u32) {
         self.edge = edge;
+    }
+    /// How far event time is behind these records. In front of an inbox it is that of the sender, and behind it that
+    /// of the receiver, which may have several senders.
+    #[must_use]
+    pub fn watermark(&self) -> Watermark {
+        self.watermark
+    }
+
+    /// Sets how far event time is behind these records.
+    pub fn set_watermark(&mut self, watermark: Watermark) {
+        self.watermark = watermark;
     }
 }

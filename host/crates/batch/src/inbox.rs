@@ -1,9 +1,9 @@
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Batch, DirectSend, NotTaken, Popped, Refused, SharedRoom};
+use super::inbox_state::State;
+use super::{Batch, DirectSend, NotTaken, Popped, Producer, Refused, SharedRoom};
 
 /// A queue of batches for a consumer, bounded in bytes and in batches, and filled by any number of producers.
 ///
@@ -26,12 +26,17 @@ use super::{Batch, DirectSend, NotTaken, Popped, Refused, SharedRoom};
 /// **Epochs.** A producer [marks](Inbox::mark) an epoch when it has sent everything that belongs to it, and sends
 /// nothing more until the epoch is over. When all producers have marked it or left, and no batch waits, each consumer
 /// learns of it once ([`Popped::Mark`]). A mark has no weight, and nothing waits behind it.
+///
+/// **Event time.** A batch comes with the watermark of its producer, and leaves with that of all producers together,
+/// in the order in which batches come in: here is the only place that all of them pass, also those of the direct send.
+/// A producer without a batch [advances](Inbox::advance) its watermark alone. That is no batch: it goes with the last
+/// batch that waits, or, if none does, is told by itself ([`Popped::Watermark`]). So a watermark overtakes no record.
 #[derive(Debug)]
 pub struct Inbox {
     state: Mutex<State>,
     direct_send: OnceLock<Arc<dyn DirectSend>>,
     /// Set while batches wait, or when no more will come. A consumer can check it without the lock.
-    news: AtomicBool,
+    pub(super) news: AtomicBool,
     /// Number of producers that wait at the direct send.
     at_entrance: AtomicUsize,
     filled: Condvar,
@@ -43,46 +48,6 @@ pub struct Inbox {
     batch_credit: usize,
     /// Counts the batches behind the first one, together with those of other inboxes.
     room: Option<Arc<SharedRoom>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Batch>,
-    bytes: usize,
-    producers: usize,
-    waiting_producers: usize,
-    /// Number of waiting producers that were woken and have not run yet.
-    woken_producers: usize,
-    /// The last batch was put in coalesced, and no consumer began to wait since then.
-    coalesced: bool,
-    waiting_consumers: usize,
-    /// Number of waiting consumers that accept coalesced batches.
-    lenient_consumers: usize,
-    /// Number of waiting consumers that were woken and have not run yet.
-    woken_consumers: usize,
-    tickets: u64,
-    /// The newest epoch that a producer has marked, and how many have marked it.
-    epoch: u64,
-    marked: usize,
-    /// The newest epoch of which a consumer has learned.
-    told: u64,
-    /// Whether producers may use the direct send.
-    open: bool,
-    /// The producer and the consumer share a thread, which must not wait for itself.
-    one_thread: bool,
-    cut: bool,
-}
-
-impl State {
-    /// Whether all producers have marked the newest epoch.
-    fn is_marked(&self) -> bool {
-        self.epoch > 0 && self.producers > 0 && self.marked >= self.producers
-    }
-
-    /// Whether an epoch is marked of which no consumer has learned.
-    fn has_news(&self) -> bool {
-        self.is_marked() && self.epoch > self.told
-    }
 }
 
 /// Number of waiting batches at which a consumer is woken. With 4, a consumer that shares its CPU with the sender was
@@ -123,16 +88,30 @@ impl Inbox {
 
     /// Registers a producer. All producers must be registered before the first consumer takes a batch.
     /// Otherwise the consumer would see the end.
-    pub fn join(&self) {
-        self.lock().producers += 1;
+    pub fn join(&self) -> Producer {
+        let mut state = self.lock();
+        state.producers += 1;
+        Producer(state.watermarks.join())
+    }
+
+    /// Registers a sender that is a part of a producer: the watermark of one of them holds for all.
+    pub fn join_as(&self, producer: Producer) {
+        let mut state = self.lock();
+        state.producers += 1;
+        state.watermarks.join_as(producer.0);
     }
 
     /// Removes a producer. When the last producer leaves, the input ends.
-    pub fn leave(&self) {
+    pub fn leave(&self, producer: Producer) {
         let mut state = self.lock();
         state.producers = state.producers.saturating_sub(1);
+        let before = state.watermarks.current();
+        let now = state.watermarks.leave(producer.0);
         if state.producers == 0 || state.is_marked() {
             self.tell_all();
+        }
+        if state.producers > 0 && state.is_timed && now != before {
+            self.rise(state, now);
         }
     }
 
@@ -206,8 +185,8 @@ impl Inbox {
     /// # Errors
     /// The inbox was cut. The batch comes back.
     #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value too")]
-    pub fn push(&self, batch: Batch) -> Result<(), Refused> {
-        self.put(batch, false, &mut Vec::new())
+    pub fn push(&self, producer: Producer, batch: Batch) -> Result<(), Refused> {
+        self.put(producer, batch, false, &mut Vec::new())
     }
 
     /// As [`Inbox::push`]. `coalesced`: within moments, the producer will put in another batch or
@@ -217,16 +196,16 @@ impl Inbox {
     /// # Errors
     /// As [`Inbox::push`].
     #[expect(clippy::result_large_err, reason = "as for `push`")]
-    pub fn put(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), Refused> {
+    pub fn put(&self, producer: Producer, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), Refused> {
         let state = self.lock();
         if !state.open {
-            return self.leave_here(state, batch, coalesced);
+            return self.leave_here(state, producer, batch, coalesced);
         }
-        let (state, batch) = match self.wait_at_entrance(state, batch, coalesced, spare) {
+        let (state, batch) = match self.wait_at_entrance(state, producer, batch, coalesced, spare) {
             Ok(()) => return Ok(()),
             Err(refused) => refused,
         };
-        self.leave_here(state, batch, coalesced)
+        self.leave_here(state, producer, batch, coalesced)
     }
 
     /// Declares that several batches will come in quick succession behind the last one: a consumer may wait for those
@@ -252,21 +231,35 @@ impl Inbox {
     fn wait_at_entrance<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
+        producer: Producer,
         mut batch: Batch,
         coalesced: bool,
         spare: &mut Vec<u8>,
     ) -> Result<(), (MutexGuard<'a, State>, Batch)> {
+        let own = batch.watermark();
         let timeout = if state.one_thread { Duration::ZERO } else { AT_ENTRANCE };
         let mut waits: Option<Instant> = None;
         let taken = loop {
             let Some(direct_send) = self.direct_send.get().filter(|_| state.open && !state.cut) else {
                 break Err(batch);
             };
-            batch = match direct_send.take(batch, coalesced, spare) {
-                Ok(()) => break Ok(()),
-                Err(NotTaken::Closed(batch)) => break Err(batch),
-                Err(NotTaken::Full(batch)) => batch,
+            let before = state.stamp(producer, &mut batch);
+            let (mut refused, is_closed) = match direct_send.take(batch, coalesced, spare) {
+                Ok(()) => {
+                    if state.risen.take().is_some() {
+                        // The batch tells it.
+                        self.news.store(state.producers == 0 || state.has_news(), Ordering::SeqCst);
+                    }
+                    break Ok(());
+                }
+                Err(NotTaken::Closed(batch)) => (batch, true),
+                Err(NotTaken::Full(batch)) => (batch, false),
             };
+            state.take_back(producer, &mut refused, own, before);
+            batch = refused;
+            if is_closed {
+                break Err(batch);
+            }
             let Some(since) = waits else {
                 direct_send.announce();
                 // The count is raised before the next try: either there is room now, or the consumer that makes
@@ -293,7 +286,8 @@ impl Inbox {
     fn leave_here<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        batch: Batch,
+        producer: Producer,
+        mut batch: Batch,
         coalesced: bool,
     ) -> Result<(), Refused> {
         let weight = batch.weight();
@@ -315,6 +309,8 @@ impl Inbox {
         // The consumer may have opened the direct send while this producer waited for room.
         state.open = false;
         state.coalesced = coalesced;
+        state.stamp(producer, &mut batch);
+        state.risen = None;
         state.bytes += weight;
         if let Some(room) = self.room.as_ref().filter(|_| !state.queue.is_empty()) {
             room.add(weight);
@@ -329,14 +325,14 @@ impl Inbox {
     }
 
     /// Makes the consumer check this inbox.
-    fn wake_at_entrance(&self) {
+    pub(super) fn wake_at_entrance(&self) {
         if let Some(direct_send) = self.direct_send.get() {
             direct_send.announce();
             direct_send.wake();
         }
     }
 
-    fn wake_one(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake_one(&self, mut state: MutexGuard<'_, State>) {
         if state.waiting_consumers > state.woken_consumers {
             state.woken_consumers += 1;
             // The woken consumer needs the lock.
@@ -355,7 +351,8 @@ impl Inbox {
     /// must have passed on all batches that it took from here before. `seen` as in [`Inbox::pop`].
     pub fn pop_or_open(&self, seen: u64) -> Popped {
         let mut state = self.lock();
-        state.open = state.queue.is_empty();
+        // What comes through the direct send is behind a watermark that is taken here.
+        state.open = state.queue.is_empty() && state.risen.is_none();
         match self.next(&mut state, seen) {
             Some(next) => self.hand_out(state, next),
             None => Popped::Empty,
@@ -397,6 +394,12 @@ impl Inbox {
             return Some((Popped::Cut, 0));
         }
         let Some(batch) = state.queue.pop_front() else {
+            if let Some(risen) = state.risen.take() {
+                self.news.store(state.producers == 0 || state.has_news(), Ordering::SeqCst);
+                let ticket = state.tickets;
+                state.tickets += 1;
+                return Some((Popped::Watermark(risen, ticket), 0));
+            }
             if state.producers == 0 {
                 return Some((Popped::End, 0));
             }
@@ -472,7 +475,7 @@ impl Inbox {
         state.queue.is_empty() || (state.bytes + weight <= self.byte_credit && state.queue.len() < self.batch_credit)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,11 @@
+use std::collections::VecDeque;
 use std::thread;
 
 use super::*;
 use crate::{Origin, Record};
+
+/// The producer that has joined first.
+const FIRST: Producer = Producer(0);
 
 fn batch(payload: &[u8]) -> Batch {
     let mut batch = Batch::new();
@@ -13,9 +17,9 @@ fn batch(payload: &[u8]) -> Batch {
 fn batches_come_out_in_order_and_then_the_end() {
     let inbox = Inbox::new(1 << 20, 8);
     inbox.join();
-    inbox.push(batch(b"a")).unwrap();
-    inbox.push(batch(b"b")).unwrap();
-    inbox.leave();
+    inbox.push(FIRST, batch(b"a")).unwrap();
+    inbox.push(FIRST, batch(b"b")).unwrap();
+    inbox.leave(FIRST);
     for (expected, number) in [(b"a", 0), (b"b", 1)] {
         let Popped::Batch(found, ticket) = inbox.pop(None, 0) else { panic!("a batch") };
         assert_eq!((found.payloads().get(0), ticket), (Some(&expected[..]), number));
@@ -31,10 +35,10 @@ fn a_full_inbox_holds_its_producer_until_the_consumer_drains_it() {
         let inbox = Arc::clone(&inbox);
         move || {
             for _ in 0..1000 {
-                inbox.push(batch(b"x")).unwrap();
+                inbox.push(FIRST, batch(b"x")).unwrap();
                 assert!(inbox.bytes() <= 2 * batch(b"x").weight());
             }
-            inbox.leave();
+            inbox.leave(FIRST);
         }
     });
     let mut seen = 0;
@@ -50,15 +54,15 @@ fn each_of_many_waiting_producers_is_woken_in_the_end() {
     // Only as many are woken as there is room for, so a lost wake-up would hang the test.
     for credit in [1, 2, 7, 200] {
         let inbox = Inbox::new(1 << 20, credit);
-        (0..50).for_each(|_| inbox.join());
+        (0..50).for_each(|_| assert!(inbox.join().0 < 50));
         let seen = thread::scope(|scope| {
             for producer in 0..50 {
                 let inbox = &inbox;
                 scope.spawn(move || {
                     for number in 0..100 {
-                        inbox.put(batch(b"x"), (producer + number) % 3 == 0, &mut Vec::new()).unwrap();
+                        inbox.put(FIRST, batch(b"x"), (producer + number) % 3 == 0, &mut Vec::new()).unwrap();
                     }
-                    inbox.leave();
+                    inbox.leave(FIRST);
                 });
             }
             std::iter::from_fn(|| matches!(inbox.pop(None, 0), Popped::Batch(..)).then_some(())).count()
@@ -88,7 +92,7 @@ fn no_more_producers_are_woken_than_there_is_room_for() {
 fn a_batch_heavier_than_the_credit_passes_through_an_empty_inbox() {
     let inbox = Inbox::new(8, 8);
     inbox.join();
-    inbox.push(batch(&[0; 100])).unwrap();
+    inbox.push(FIRST, batch(&[0; 100])).unwrap();
     assert!(matches!(inbox.pop(None, 0), Popped::Batch(..)));
 }
 
@@ -101,7 +105,7 @@ fn batches_that_were_put_in_quietly_are_seen_though_nobody_says_so() {
         move || (0..200).filter(|_| matches!(inbox.pop(None, 0), Popped::Batch(..))).count()
     });
     for number in 0..200 {
-        inbox.put(batch(b"x"), true, &mut Vec::new()).unwrap();
+        inbox.put(FIRST, batch(b"x"), true, &mut Vec::new()).unwrap();
         if number % 7 == 0 {
             // The consumer has taken all batches by now. It sleeps with or without a timeout.
             thread::sleep(Duration::from_micros(400 * (number % 5)));
@@ -126,10 +130,10 @@ fn what_fills_the_inbox_or_is_announced_wakes_who_sleeps() {
             }
         });
         for _ in 0..100 {
-            inbox.put(batch(b"x"), true, &mut Vec::new()).unwrap();
+            inbox.put(FIRST, batch(b"x"), true, &mut Vec::new()).unwrap();
         }
         inbox.announce();
-        inbox.leave();
+        inbox.leave(FIRST);
         assert_eq!(consumer.join().unwrap(), 100, "credit {credit}");
     }
 }
@@ -138,9 +142,9 @@ fn what_fills_the_inbox_or_is_announced_wakes_who_sleeps() {
 fn cutting_hands_back_what_waited_and_refuses_what_comes() {
     let inbox = Inbox::new(1 << 20, 8);
     inbox.join();
-    inbox.push(batch(b"a")).unwrap();
+    inbox.push(FIRST, batch(b"a")).unwrap();
     assert_eq!(inbox.cut().len(), 1);
-    assert!(inbox.push(batch(b"b")).is_err());
+    assert!(inbox.push(FIRST, batch(b"b")).is_err());
     assert!(matches!(inbox.pop(None, 0), Popped::Cut));
 }
 
@@ -196,22 +200,22 @@ fn an_entrance_is_used_while_it_is_open_and_nothing_waits_in_the_inbox() {
     let (inbox, door) = (Inbox::new(1 << 20, 8), Door::of(1));
     inbox.join();
     inbox.set_direct_send(Arc::clone(&door) as Arc<dyn DirectSend>);
-    inbox.push(batch(b"closed")).unwrap();
+    inbox.push(FIRST, batch(b"closed")).unwrap();
     assert!(inbox.has_news() && door.inside.lock().unwrap().is_empty());
     assert!(matches!(inbox.pop_or_open(0), Popped::Batch(..)));
     // The batch that was just taken has not been passed on yet. No other batch may overtake it.
-    inbox.push(batch(b"behind it")).unwrap();
+    inbox.push(FIRST, batch(b"behind it")).unwrap();
     assert!(matches!(inbox.pop_or_open(0), Popped::Batch(..)));
     assert!(matches!(inbox.pop_or_open(0), Popped::Empty));
-    inbox.push(batch(b"open")).unwrap();
+    inbox.push(FIRST, batch(b"open")).unwrap();
     assert_eq!((inbox.has_news(), inbox.bytes()), (false, 4));
     // The direct send is full and nothing makes room: after a while the batch waits in the inbox, and so do
     // later ones.
-    inbox.push(batch(b"full")).unwrap();
+    inbox.push(FIRST, batch(b"full")).unwrap();
     door.next().unwrap();
-    inbox.push(batch(b"later")).unwrap();
+    inbox.push(FIRST, batch(b"later")).unwrap();
     assert!(door.next().is_none());
-    inbox.leave();
+    inbox.leave(FIRST);
     for payload in [b"full", &b"later"[..]] {
         let Popped::Batch(found, _) = inbox.pop_or_open(0) else { panic!("a batch") };
         assert_eq!(found.payloads().get(0), Some(payload));
@@ -239,10 +243,10 @@ fn who_waits_at_a_full_entrance_goes_on_when_it_is_drained_closed_or_cut() {
         inbox.join();
         inbox.set_direct_send(Arc::clone(&door) as Arc<dyn DirectSend>);
         assert!(matches!(inbox.pop_or_open(0), Popped::Empty));
-        inbox.push(batch(b"first")).unwrap();
+        inbox.push(FIRST, batch(b"first")).unwrap();
         let sender = thread::spawn({
             let inbox = Arc::clone(&inbox);
-            move || inbox.push(batch(b"second")).is_ok()
+            move || inbox.push(FIRST, batch(b"second")).is_ok()
         });
         while inbox.at_entrance.load(Ordering::SeqCst) == 0 && !sender.is_finished() {
             thread::yield_now();
@@ -269,9 +273,9 @@ fn expect_order(credit: usize) {
         let inbox = Arc::clone(&inbox);
         move || {
             for number in 0..BATCHES {
-                inbox.put(batch(&number.to_le_bytes()), number % 3 != 0, &mut Vec::new()).unwrap();
+                inbox.put(FIRST, batch(&number.to_le_bytes()), number % 3 != 0, &mut Vec::new()).unwrap();
             }
-            inbox.leave();
+            inbox.leave(FIRST);
         }
     });
     let mut seen = Vec::new();
@@ -286,7 +290,7 @@ fn expect_order(credit: usize) {
         match popped {
             None => inbox.close_entrance(),
             Some(Popped::Batch(batch, _)) => seen.push(number_of(&batch)),
-            Some(Popped::Empty) => thread::yield_now(),
+            Some(Popped::Empty | Popped::Watermark(..)) => thread::yield_now(),
             Some(Popped::End) => break,
             Some(Popped::Cut | Popped::Mark(_)) => panic!("the inbox is not cut, and no epoch is marked"),
         }
@@ -306,13 +310,13 @@ fn popped(inbox: &Inbox, seen: u64) -> String {
 #[test]
 fn a_consumer_learns_of_an_epoch_when_all_producers_have_marked_it_and_no_batch_waits() {
     let inbox = Inbox::new(1 << 20, 64);
-    (0..3).for_each(|_| inbox.join());
-    inbox.push(batch(b"x")).unwrap();
+    (0..3).for_each(|_| assert!(inbox.join().0 < 50));
+    inbox.push(FIRST, batch(b"x")).unwrap();
     inbox.mark(1);
     inbox.mark(1);
     assert!(popped(&inbox, 0).ends_with("records"));
     assert_eq!(popped(&inbox, 0), "Empty", "one producer has not marked it");
-    inbox.push(batch(b"x")).unwrap();
+    inbox.push(FIRST, batch(b"x")).unwrap();
     inbox.mark(1);
     assert!(inbox.has_news());
     assert!(popped(&inbox, 0).ends_with("records"), "what was sent before comes first");
@@ -321,12 +325,12 @@ fn a_consumer_learns_of_an_epoch_when_all_producers_have_marked_it_and_no_batch_
     assert!(!inbox.has_news());
     // The next epoch; a producer that leaves marks nothing any more.
     inbox.mark(2);
-    inbox.leave();
+    inbox.leave(FIRST);
     assert_eq!(popped(&inbox, 1), "Empty");
     inbox.mark(2);
     assert_eq!(popped(&inbox, 1), "Mark(2)");
-    inbox.leave();
-    inbox.leave();
+    inbox.leave(FIRST);
+    inbox.leave(FIRST);
     assert_eq!(popped(&inbox, 2), "End");
 }
 
@@ -334,14 +338,14 @@ fn a_consumer_learns_of_an_epoch_when_all_producers_have_marked_it_and_no_batch_
 fn a_mark_and_the_leaving_of_the_last_producer_without_one_wake_a_consumer_that_waits() {
     for leaves in [false, true] {
         let inbox = Arc::new(Inbox::new(1 << 20, 64));
-        (0..2).for_each(|_| inbox.join());
+        (0..2).for_each(|_| assert!(inbox.join().0 < 50));
         let consumer = {
             let inbox = Arc::clone(&inbox);
             thread::spawn(move || format!("{:?}", inbox.pop(None, 4)))
         };
         inbox.mark(5);
         if leaves {
-            inbox.leave()
+            inbox.leave(FIRST)
         } else {
             inbox.mark(5)
         }

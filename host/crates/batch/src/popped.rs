@@ -1,4 +1,5 @@
 use super::Batch;
+use sage_time::Watermark;
 
 /// The result of taking a batch from an inbox.
 #[derive(Debug)]
@@ -9,6 +10,9 @@ use super::Batch;
 pub enum Popped {
     /// A batch, and its number in this inbox (0, 1, 2, …).
     Batch(Batch, u64),
+    /// Event time has moved on behind the batches that came before, without another batch. The number is that of a
+    /// batch.
+    Watermark(Watermark, u64),
     /// No batch came within the timeout.
     Empty,
     /// All producers have marked this epoch, and no batch waits. Nothing comes before the epoch is over.

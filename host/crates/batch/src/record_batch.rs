@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::fields::{Schema, Table};
 use super::row_text::{RowText, are_one_kind};
 use super::{Bitmap, Column, Malformed, Origin};
+use sage_time::Watermark;
 
 /// Records in columns: the unit that moves through a pipeline.
 ///
@@ -25,6 +26,7 @@ pub struct Batch {
     pub(super) origins: Vec<Origin>,
     ingested: u64,
     pub(super) edge: u32,
+    pub(super) watermark: Watermark,
 }
 
 /// One record of a batch, borrowed.
@@ -362,6 +364,13 @@ impl Batch {
         self.keys.present = true;
     }
 
+    /// Sets the event time of each record. `times` must have one entry for each record.
+    pub fn set_timestamps(&mut self, times: impl Iterator<Item = i64>) {
+        self.timestamps.value.clear();
+        self.timestamps.value.extend(times);
+        self.timestamps.present = true;
+    }
+
     /// Checks these columns and becomes the records that they describe, without origins. Returns the number of
     /// records. On error the batch is left empty.
     ///
@@ -428,6 +437,7 @@ impl Batch {
         self.origins.clear();
         self.ingested = 0;
         self.edge = 0;
+        self.watermark = Watermark::NONE;
     }
 
     /// Bytes of memory that the buffers occupy, used or not.

@@ -90,7 +90,9 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::{Batch, Inbox, Origin, Popped, Record};
+    use crate::{Batch, Inbox, Origin, Popped, Producer, Record};
+
+    const ONLY: Producer = Producer(0);
 
     fn batch() -> Batch {
         let mut batch = Batch::new();
@@ -101,7 +103,7 @@ mod tests {
 
     fn inboxes(room: &Arc<SharedRoom>, count: usize) -> Vec<Inbox> {
         let inboxes: Vec<_> = (0..count).map(|_| Inbox::new(1 << 20, 1000).sharing(Arc::clone(room))).collect();
-        inboxes.iter().for_each(Inbox::join);
+        inboxes.iter().for_each(|inbox| assert_eq!(inbox.join(), ONLY));
         inboxes
     }
 
@@ -110,7 +112,7 @@ mod tests {
         let room = Arc::new(SharedRoom::new(1000));
         let inboxes = inboxes(&room, 2);
         for (inbox, bytes) in [(0, 0), (0, 100), (1, 100), (1, 200), (0, 300)] {
-            inboxes[inbox].push(batch()).unwrap();
+            inboxes[inbox].push(ONLY, batch()).unwrap();
             assert_eq!(room.bytes(), bytes);
         }
         for bytes in [200, 100, 100] {
@@ -138,9 +140,9 @@ mod tests {
             for inbox in inboxes.iter().cycle().take(BATCHES) {
                 room.wait();
                 assert!(room.bytes() <= 1000, "one sender, which waits, and fills nothing before it may");
-                inbox.push(batch()).unwrap();
+                inbox.push(ONLY, batch()).unwrap();
             }
-            inboxes.iter().for_each(Inbox::leave);
+            inboxes.iter().for_each(|inbox| inbox.leave(ONLY));
             assert_eq!(taken.into_iter().map(|count| count.join().unwrap()).sum::<usize>(), BATCHES);
         });
         assert_eq!(room.bytes(), 0);
@@ -150,7 +152,7 @@ mod tests {
     fn cutting_an_inbox_lets_a_waiting_sender_go() {
         let room = Arc::new(SharedRoom::new(100));
         let inboxes = inboxes(&room, 2);
-        (0..3).for_each(|_| inboxes[0].push(batch()).unwrap());
+        (0..3).for_each(|_| inboxes[0].push(ONLY, batch()).unwrap());
         thread::scope(|scope| {
             let sender = scope.spawn(|| room.wait());
             // Whether the sender waits already or not, it gets through, and all of the other inbox is still there.

@@ -62,6 +62,10 @@ pub struct InstanceCounters {
     pub handled: Counter,
     /// Number of the handled records that a filter left out.
     pub filtered: Counter,
+    /// Number of the handled records that came too late for their windows.
+    pub late: Counter,
+    /// window: windows that could not be finished and were given up.
+    pub windows_failed: Counter,
     /// Records that the operator rejected and that went to `rejects` or were skipped.
     pub rejected: Counter,
     /// Records written to the dead-letter file.
@@ -72,6 +76,8 @@ pub struct InstanceCounters {
     pub unfinished: Counter,
     /// Records emitted on a side output without a reader.
     pub unread: Counter,
+    /// source: records whose event time is too far ahead of the clock to move the watermark.
+    pub records_ahead: Counter,
     /// Files that a source could not read, or could not read to their end.
     pub bad_files: Counter,
     /// Calls that were tried again.

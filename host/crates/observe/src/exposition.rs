@@ -54,13 +54,15 @@ struct RunCollector(Arc<Registry>);
 type Read<T> = fn(&InstanceCounters) -> T;
 
 /// Name (without `_total`, which is added), help text, value.
-const COUNTERS: [(&str, &str, Read<u64>); 16] = [
+const COUNTERS: [(&str, &str, Read<u64>); 18] = [
     ("sage_records_in", "Records taken in", |c| c.records_in.get()),
     ("sage_records_out", "Records sent out", |c| c.records_out.get()),
     ("sage_bytes_in", "Payload bytes taken in", |c| c.bytes_in.get()),
     ("sage_bytes_out", "Payload bytes sent out", |c| c.bytes_out.get()),
     ("sage_handled", "Records handled", |c| c.handled.get()),
     ("sage_filtered", "Records that a filter left out", |c| c.filtered.get()),
+    ("sage_late_records", "Records that came too late for their windows", |c| c.late.get()),
+    ("sage_windows_failed", "Windows that could not be finished", |c| c.windows_failed.get()),
     ("sage_rejected", "Records rejected", |c| c.rejected.get()),
     ("sage_dead_lettered", "Records written to the dead-letter file", |c| c.dead_lettered.get()),
     ("sage_failed", "Records that failed", |c| c.failed.get()),

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::EpochProgress;
 use super::{
-    DeviceReading, ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency,
-    LimitStandings,
+    DeviceReading, ErrorCounts, EventTimeGauge, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading,
+    Latency, LimitStandings,
 };
 
 /// All data about a run that can be observed, by stage and instance. The registry is created before the run
@@ -65,6 +65,8 @@ pub struct InstanceView {
     pub kernel: Option<Arc<dyn KernelReading>>,
     /// Counters of the instance's use of devices; `None` if it has no lease on a device.
     pub inference: Option<Arc<InferenceCounters>>,
+    /// How far event time is in each of the instance's lanes.
+    pub event_times: Vec<Arc<EventTimeGauge>>,
     /// Bytes of batches that wait for the instance.
     pub queue_bytes: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -113,6 +115,7 @@ pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
         memory: operator.then(|| Arc::new(Still) as Arc<dyn MemoryReading>),
         kernel: None,
         inference: None,
+        event_times: Vec::new(),
         queue_bytes: Arc::new(|| 7),
     };
     let stages = stages.iter().map(|&(name, kind, instances)| StageView {

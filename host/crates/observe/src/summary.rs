@@ -59,6 +59,13 @@ pub struct StageSummary {
     pub handled: u64,
     /// Number of the handled records that a filter left out.
     pub filtered: u64,
+    /// For a window: number of the handled records that came too late for their windows. They went to the output `late`
+    /// if a stage reads it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub late_records: u64,
+    /// For a window: windows that could not be finished and were given up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub windows_failed: u64,
     /// Rejected records that went to `rejects` or were skipped.
     pub rejected: u64,
     /// Records written to the dead-letter file.
@@ -201,6 +208,8 @@ impl StageSummary {
             bytes_out: sum(|c| c.bytes_out.get()),
             handled,
             filtered,
+            late_records: sum(|c| c.late.get()),
+            windows_failed: sum(|c| c.windows_failed.get()),
             rejected,
             dead_lettered,
             failed,

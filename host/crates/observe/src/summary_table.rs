@@ -102,6 +102,12 @@ fn notes(stage: &StageSummary) -> Vec<String> {
     if stage.filtered > 0 {
         notes.push(format!("{} of the records handled were filtered out", count(stage.filtered)));
     }
+    if stage.late_records > 0 {
+        notes.push(format!("{} of the records handled came too late for their windows", count(stage.late_records)));
+    }
+    if stage.windows_failed > 0 {
+        notes.push(format!("{} windows could not be finished and were given up", count(stage.windows_failed)));
+    }
     if !stage.errors.is_empty() {
         let errors: Vec<_> = stage.errors.iter().map(|(code, n)| format!("{code} {}", count(*n))).collect();
         notes.push(format!("errors by code: {}", errors.join(", ")));
@@ -260,6 +266,8 @@ mod tests {
             bytes_out: 2_500_000 * scale,
             handled: 26_483 * scale,
             filtered: 0,
+            late_records: 0,
+            windows_failed: 0,
             rejected: if operator { 521 * scale } else { 0 },
             dead_lettered: 0,
             failed: 0,

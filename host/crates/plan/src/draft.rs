@@ -5,8 +5,8 @@ use super::role::Role;
 use super::sink_text::sink_text;
 use super::written_schema::no_schema;
 use super::{
-    Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, RecordShape, Resources, SinkSpec, Unusable, Work,
-    amounts, connectors, grants, limits, text_source,
+    Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, RecordShape, Resources, SinkSpec, Unusable,
+    WatermarkSpec, Work, amounts, connectors, grants, limits, text_source, windows,
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
@@ -48,6 +48,8 @@ pub(super) struct Draft<'a> {
     /// Whether the stage is a source whose readers set the error policy for an unreadable row.
     pub(super) inherits_on_error: bool,
     pub(super) retries: u32,
+    /// The watermark of a source.
+    pub(super) watermark: Option<WatermarkSpec>,
 }
 
 /// Largest number of instances of one stage. Far more than a machine has cores; each instance takes memory from
@@ -70,6 +72,7 @@ impl<'a> Draft<'a> {
             let mut draft = Self::new(Role::Source, i + 1, source.span, source.name.as_ref());
             draft.inputs = Some(&[]);
             draft.schema = source.schema.as_ref();
+            draft.watermark = WatermarkSpec::of(&draft.place(), source, errors);
             match &source.kind {
                 Some(SourceKind::Component(component)) => {
                     draft.add_component(component, catalog, base, errors);
@@ -95,6 +98,10 @@ impl<'a> Draft<'a> {
             (draft.inputs, draft.partition) = (operator.inputs.as_deref(), &operator.partition);
             if let Some(component) = &operator.component {
                 draft.add_component(component, catalog, base, errors);
+            }
+            let rules = windows::rules(&draft, operator.window.as_ref(), operator.late.as_ref(), errors);
+            if let Some(Work::Component(spec, _)) = &mut draft.work {
+                spec.windows = rules;
             }
             drafts.push(draft);
         }
@@ -144,6 +151,7 @@ impl<'a> Draft<'a> {
             passes_files: false,
             inherits_on_error: false,
             retries: 1,
+            watermark: None,
         }
     }
 
@@ -259,7 +267,8 @@ impl<'a> Draft<'a> {
         }
         let config = serde_json::Value::Object(component.config.clone());
         let keeps_state = facts.keeps_state();
-        self.work = Some(Work::Component(ComponentSpec { path, config, capabilities, keeps_state }, facts.kind));
+        self.work =
+            Some(Work::Component(ComponentSpec { path, config, capabilities, keeps_state, windows: None }, facts.kind));
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{
     Checkpoints, ChosenField, ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas,
-    SinkSpec, SinkText, SourceSpec, StageId,
+    SinkSpec, SinkText, SourceSpec, StageId, WatermarkSpec,
 };
 
 /// A validated pipeline.
@@ -41,6 +41,8 @@ pub struct Stage {
     pub passes_files: bool,
     /// Number of retries of a failed batch as a whole before it is halved.
     pub retries: u32,
+    /// How the watermark of a source follows from the event times of its records.
+    pub watermark: Option<WatermarkSpec>,
     /// Incoming edges.
     pub inputs: Vec<EdgeId>,
     /// Outgoing edges.

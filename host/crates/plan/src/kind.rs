@@ -21,6 +21,8 @@ pub enum Kind {
     KeyBy,
     /// Turns batches into any records, with keyed state.
     Process,
+    /// Sums up windows of records, which the host keeps.
+    Window,
     /// Produces records.
     Source,
     /// Consumes records.
@@ -29,8 +31,8 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the contract.
-    pub const ALL: [Self; 7] =
-        [Self::Map, Self::Filter, Self::FlatMap, Self::KeyBy, Self::Process, Self::Source, Self::Sink];
+    pub const ALL: [Self; 8] =
+        [Self::Map, Self::Filter, Self::FlatMap, Self::KeyBy, Self::Process, Self::Window, Self::Source, Self::Sink];
 
     /// The name of the kind, which is also the name of its world.
     #[must_use]
@@ -41,6 +43,7 @@ impl Kind {
             Self::FlatMap => "flat-map",
             Self::KeyBy => "key-by",
             Self::Process => "process",
+            Self::Window => "window",
             Self::Source => "source",
             Self::Sink => "sink",
         }
@@ -55,6 +58,7 @@ impl Kind {
             Self::FlatMap => "flat-mapper",
             Self::KeyBy => "key-selector",
             Self::Process => "processor",
+            Self::Window => "aggregator",
             Self::Source => "reader",
             Self::Sink => "writer",
         }
@@ -71,6 +75,7 @@ impl Kind {
             Self::FlatMap => "fields-flat-mapper",
             Self::KeyBy => "fields-key-selector",
             Self::Process => "fields-processor",
+            Self::Window => "fields-aggregator",
             Self::Source => "fields-reader",
             Self::Sink => "fields-writer",
         }
@@ -111,10 +116,12 @@ impl ComponentFacts {
         self.description.as_ref()?.shape.as_ref().filter(|_| self.by_field)
     }
 
-    /// Whether the component may keep keyed state: true for a `process` whose description does not deny it.
+    /// Whether the component may keep keyed state: true for a `process` whose description does not deny it, and for a
+    /// `window`, whose state is its windows.
     #[must_use]
     pub fn keeps_state(&self) -> bool {
-        self.kind == Kind::Process && self.description.as_ref().is_none_or(|description| description.keeps_state)
+        self.kind == Kind::Window
+            || self.kind == Kind::Process && self.description.as_ref().is_none_or(|description| description.keeps_state)
     }
 }
 

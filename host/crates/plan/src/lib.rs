@@ -56,6 +56,8 @@ mod text;
 mod text_source;
 mod topology;
 mod validate;
+mod watermarks;
+mod windows;
 mod wiring;
 mod written_schema;
 mod written_type;
@@ -87,3 +89,4 @@ pub use text::{
     Unnamed,
 };
 pub use validate::{validate, validate_parsed};
+pub use watermarks::WatermarkSpec;

@@ -130,6 +130,11 @@ fn check(case: &Case<'_>, errors: &mut Diagnostics) {
             let message = format!("{place} reads \"{input_name}\" by key, but these records have no key");
             errors.push(Diagnostic::new(message).at(word_span).hint(WAYS_TO_A_KEY));
         }
+        _ if case.keyed == Keyed::Never && case.to.kind() == Some(Kind::Window) => {
+            let message = format!("{place} has windows of keys, but the records of \"{input_name}\" have no key");
+            errors.push(Diagnostic::new(message).at(word_span).hint(WAYS_TO_A_KEY));
+            return;
+        }
         _ => {}
     }
     if case.keeps_state && receivers > 1 && case.partition != Partition::Key {
@@ -138,7 +143,8 @@ fn check(case: &Case<'_>, errors: &mut Diagnostics) {
             (_, Keyed::Never) => format!("the records of \"{input_name}\" have no key"),
             _ => format!("the records of \"{input_name}\" may have no key"),
         };
-        let message = format!("{place} is a process with {receivers} instances, but {why}");
+        let kind = case.to.kind().map_or("process", Kind::name);
+        let message = format!("{place} is a {kind} with {receivers} instances, but {why}");
         let hint = match case.keyed {
             Keyed::Never => format!("equal keys must meet in one instance: {WAYS_TO_A_KEY}, or set parallelism = 1"),
             Keyed::Always | Keyed::Maybe => {
@@ -171,13 +177,12 @@ fn keyed(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize]) -> Vec<Keyed> {
         let inputs = incoming.get(at).into_iter().flatten().filter_map(|&wire| on_wire.get(wire).copied());
         let arriving = meet(inputs);
         for &wire in outgoing.get(at).into_iter().flatten() {
-            let rejects = wires.get(wire).is_some_and(|wire| wire.port == Port::Rejects);
+            let unchanged = wires.get(wire).is_some_and(|wire| is_unchanged(draft, &wire.port));
             let keyed = wires.get(wire).is_some_and(|wire| has_key(drafts, wire));
             if let Some(slot) = on_wire.get_mut(wire) {
-                // Rejects leave unchanged.
                 *slot = if keyed {
                     Keyed::Always
-                } else if rejects {
+                } else if unchanged {
                     arriving
                 } else {
                     leaving(draft, arriving)
@@ -186,6 +191,15 @@ fn keyed(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize]) -> Vec<Keyed> {
         }
     }
     on_wire
+}
+
+/// Whether the records of this port are records of the input, unchanged.
+fn is_unchanged(draft: &Draft<'_>, port: &Port) -> bool {
+    match port {
+        Port::Rejects => true,
+        Port::Side(..) => draft.kind() == Some(Kind::Window),
+        Port::Main => false,
+    }
 }
 
 /// Whether the host gives the records of this wire a key.
@@ -211,7 +225,7 @@ fn leaving(draft: &Draft<'_>, arriving: Keyed) -> Keyed {
         }
         Some(Work::Source(SourceSpec::Generate(_) | SourceSpec::File(_) | SourceSpec::Stdin(_))) => Keyed::Never,
         Some(Work::Component(_, Kind::Map | Kind::Filter | Kind::FlatMap)) => arriving,
-        Some(Work::Component(_, Kind::KeyBy)) => Keyed::Always,
+        Some(Work::Component(_, Kind::KeyBy | Kind::Window)) => Keyed::Always,
         Some(Work::Component(_, Kind::Process | Kind::Source | Kind::Sink) | Work::Source(_) | Work::Sink(_))
         | None => Keyed::Maybe,
     }

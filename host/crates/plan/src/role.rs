@@ -21,7 +21,9 @@ impl Role {
         match kind {
             Kind::Source => self == Self::Source,
             Kind::Sink => self == Self::Sink,
-            Kind::Map | Kind::Filter | Kind::FlatMap | Kind::KeyBy | Kind::Process => self == Self::Operator,
+            Kind::Map | Kind::Filter | Kind::FlatMap | Kind::KeyBy | Kind::Process | Kind::Window => {
+                self == Self::Operator
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sage_time::WindowRules;
 use serde::{Deserialize, Serialize};
 
 use super::{Compression, SinkText, TextSpec};
@@ -18,6 +19,8 @@ pub struct ComponentSpec {
     pub capabilities: Capabilities,
     /// Whether the component may keep keyed state.
     pub keeps_state: bool,
+    /// The windows of a component of kind window.
+    pub windows: Option<WindowRules>,
 }
 
 /// Capabilities of a guest. The default is none.

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::edge_schemas::{self, Resolved};
 use super::{
     Catalog, Checkpoints, Edge, EdgeId, EdgeKey, EdgeSchema, ModelSpec, OnError, Plan, Schemas, Stage, StageId, models,
-    names, partitions, standard_input, topology, wiring,
+    names, partitions, standard_input, topology, windows, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Input, Parsed, Pipeline};
 
@@ -52,6 +52,7 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
     let sorted = topology::sort(&drafts, &wires, &mut errors);
     let partitions = partitions::assign(&drafts, &wires, &sorted, &mut errors);
     let schemas = edge_schemas::resolve(&drafts, &wires, &sorted, &mut errors);
+    windows::check_times(&drafts, &wires, &mut errors);
     standard_input::check(&drafts, &mut errors);
     let models = models::declare(pipeline, &drafts, base, &mut errors);
     let checkpoints = pipeline.checkpoint.as_ref().map(|written| Checkpoints::of(written, base, &mut errors));
@@ -152,6 +153,7 @@ impl Draft<'_> {
             on_error: self.on_error,
             passes_files: self.passes_files,
             retries: self.retries,
+            watermark: self.watermark,
             inputs: Vec::new(),
             outputs: Vec::new(),
         })

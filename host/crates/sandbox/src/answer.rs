@@ -1,6 +1,7 @@
 use super::failure::{FailureCode, HostTrap};
 use super::field_answer::FieldAnswer;
 use super::received_answer::Received;
+use super::window_answer::WindowCall;
 use sage_batch::{Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_rising};
 use sage_plan::{Kind, Limits};
 
@@ -24,6 +25,10 @@ pub struct Answer {
     pub(super) emissions: Vec<Emission>,
     pub(super) emitted: usize,
     ports: u32,
+    /// window: what the current call answers with.
+    pub(super) window: WindowCall,
+    /// window: the records that came too late.
+    pub(super) late: Vec<u32>,
     pub(super) rejected: Vec<u32>,
     pub(super) messages: Column,
     /// The fields, if the guest's records are by field.
@@ -50,6 +55,12 @@ pub(super) enum Call {
     Over(usize),
     /// None: the output of `open`, `close` and the like would be lost. The text is the call's name.
     Mute(&'static str),
+    /// window: accumulators for this number of slots, and rejections of this number of records.
+    Fold { records: usize, slots: usize },
+    /// window: accumulators for this number of pairs.
+    Merge(usize),
+    /// window: records of this number of windows.
+    Finish(usize),
 }
 
 impl Answer {
@@ -71,6 +82,8 @@ impl Answer {
             emissions: Vec::new(),
             emitted: 0,
             ports: 0,
+            window: WindowCall::default(),
+            late: Vec::new(),
             rejected: Vec::new(),
             messages: Column::new(),
             fields: None,
@@ -80,9 +93,12 @@ impl Answer {
 
     /// Begins a call.
     pub(super) fn begin(&mut self, call: Call) {
-        (self.rows, self.mute) = match call {
-            Call::Over(rows) => (rows, None),
-            Call::Mute(name) => (0, Some(name)),
+        (self.rows, self.mute, self.window) = match call {
+            Call::Over(rows) => (rows, None, WindowCall::Elsewhere),
+            Call::Mute(name) => (0, Some(name), WindowCall::Elsewhere),
+            Call::Fold { records, slots } => (records, None, WindowCall::Accumulates("fold", slots)),
+            Call::Merge(pairs) => (0, None, WindowCall::Accumulates("merge", pairs)),
+            Call::Finish(windows) => (windows, None, WindowCall::Finishes),
         };
         // Buffers stay while the calls use them: mapping and unmapping 64 MiB costs three times the copy.
         if self.buffer_bytes()
@@ -95,6 +111,7 @@ impl Answer {
         self.column.clear();
         self.bitmap.clear();
         self.parents.clear();
+        self.late.clear();
         self.rejected.clear();
         self.messages.clear();
         if let Some(fields) = &mut self.fields {
@@ -103,6 +120,14 @@ impl Answer {
         if self.emitted > 0 || self.emissions.len() > KEEP_EMISSIONS {
             self.forget_emissions();
         }
+    }
+
+    /// Makes this the answer to a call over so many records, with what the last call left in it.
+    pub(super) fn over(&mut self, rows: usize) {
+        (self.rows, self.mute, self.window) = (rows, None, WindowCall::Elsewhere);
+        self.rejected.clear();
+        self.messages.clear();
+        self.late.clear();
     }
 
     /// Clears the emissions. At most [`KEEP_EMISSIONS`] stay allocated for the next call, and none keeps more
@@ -138,7 +163,8 @@ impl Answer {
 
     /// Sets the number of side outputs that the component has.
     pub fn set_ports(&mut self, ports: u32) {
-        self.ports = ports;
+        // The host sends late records itself.
+        self.ports = if self.kind == Kind::Window { 0 } else { ports };
     }
 
     /// Checks at the end of a call that the guest gave the output that its kind requires.
@@ -148,7 +174,7 @@ impl Answer {
             let message = format!("a {} must call {} once per call, but did not", self.kind, self.function());
             return Err(HostTrap { code: FailureCode::Malformed, message });
         }
-        Ok(())
+        self.finish_window_call()
     }
 
     /// map: the new payloads; key-by: the keys. The column has one entry for each record. The engine swaps it
@@ -240,10 +266,11 @@ impl Answer {
     }
 
     pub(super) fn take_emission(&mut self, port: u32, columns: RawColumns<'_>, parents: Option<&[u32]>) -> Checked {
-        if !matches!(self.kind, Kind::Process | Kind::Source) || self.fields.is_some() {
+        if !matches!(self.kind, Kind::Process | Kind::Source | Kind::Window) || self.fields.is_some() {
             return Err(self.wrong_function("output.emit"));
         }
         self.speaks(&"output.emit")?;
+        self.may_emit(parents)?;
         self.check_port(port)?;
         let (offsets, bytes) = columns.payloads;
         // Each emission costs the host a batch, even if the batch is small.
@@ -287,6 +314,7 @@ impl Answer {
         if self.kind == Kind::Source {
             return Err(self.wrong_function("output.failures"));
         }
+        self.may_reject()?;
         self.speaks(&"output.failures")?;
         self.count(bytes.len() as u64 + 4 * offsets.len() as u64)?;
         let found = check_offsets("messages", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
@@ -359,7 +387,7 @@ impl Answer {
     }
 
     /// Checks that the current call may return output.
-    fn speaks(&self, function: &dyn std::fmt::Display) -> Checked {
+    pub(super) fn speaks(&self, function: &dyn std::fmt::Display) -> Checked {
         let Some(call) = self.mute else { return Ok(()) };
         let message = format!("{function} was called in {call}, which returns no output");
         Err(HostTrap::error(FailureCode::Malformed, message))
@@ -373,7 +401,7 @@ impl Answer {
         Ok(())
     }
 
-    fn wrong_function(&self, called: &str) -> wasmtime::Error {
+    pub(super) fn wrong_function(&self, called: &str) -> wasmtime::Error {
         let by_field = if self.fields.is_some() { " by field" } else { "" };
         let message = format!("{called} is not for a {}{by_field}, which answers with {}", self.kind, self.function());
         HostTrap::error(FailureCode::Malformed, message)
@@ -395,7 +423,7 @@ fn function_of(kind: Kind) -> &'static str {
         Kind::Filter => "keep",
         Kind::FlatMap => "rows",
         Kind::KeyBy => "keys",
-        Kind::Process | Kind::Source => "emit",
+        Kind::Process | Kind::Source | Kind::Window => "emit",
         Kind::Sink => "failures",
     }
 }
@@ -405,7 +433,7 @@ fn function_by_field(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Map => Some("columns"),
         Kind::FlatMap => Some("rows"),
-        Kind::Process | Kind::Source => Some("emit"),
+        Kind::Process | Kind::Source | Kind::Window => Some("emit"),
         Kind::Filter | Kind::KeyBy | Kind::Sink => None,
     }
 }

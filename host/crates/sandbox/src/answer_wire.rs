@@ -40,7 +40,7 @@ impl Answer {
                 put_column(to, &self.column)?;
                 put_u32s(to, &self.parents)?;
             }
-            (Kind::Process | Kind::Source, _) => {
+            (Kind::Process | Kind::Source | Kind::Window, _) => {
                 put_u64(to, self.emitted as u64)?;
                 for emission in self.emissions.iter().take(self.emitted) {
                     put_u64(to, emission.port.into())?;
@@ -55,6 +55,9 @@ impl Answer {
                 }
             }
             (Kind::Sink, _) => {}
+        }
+        if self.kind == Kind::Window {
+            put_u32s(to, &self.late)?;
         }
         put_u32s(to, &self.rejected)?;
         if !self.rejected.is_empty() {
@@ -87,7 +90,7 @@ impl Answer {
         from: &mut impl WireReader,
     ) -> Result<wasmtime::Result<()>, WireError> {
         let emitted = match self.kind {
-            Kind::Process | Kind::Source => self.read_emissions(&mut received.emission, from)?,
+            Kind::Process | Kind::Source | Kind::Window => self.read_emissions(&mut received.emission, from)?,
             _ => Ok(()),
         };
         let table = self.read_table(received, from)?;
@@ -162,6 +165,7 @@ impl Answer {
             Kind::FlatMap => {
                 self.take_rows(received.column.offsets(), received.column.bytes(), &received.parents)?;
             }
+            Kind::Window => self.take_late(&received.late)?,
             Kind::Map | Kind::KeyBy | Kind::Filter | Kind::Process | Kind::Source | Kind::Sink => {}
         }
         if received.rejected.is_empty() {

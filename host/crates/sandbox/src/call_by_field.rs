@@ -17,6 +17,10 @@ impl Guest {
         let without = || Failure::new(FailureCode::Malformed, "the records have no fields");
         let table = batch.table().ok_or_else(without)?;
         match self.kind() {
+            Kind::Window => {
+                let edge = self.store.data().edge;
+                self.fold(Some(table), &batch.into(), edge)
+            }
             Kind::Process | Kind::Sink => self.call_with_batch(table, &batch.into()),
             _ => self.call_with_table(table),
         }
@@ -51,7 +55,7 @@ impl Guest {
     }
 
     /// Sets the table of the next call. Returns the columns that the guest reads.
-    fn begin_table(&mut self, table: &Table) -> Result<Arc<[usize]>, Failure> {
+    pub(super) fn begin_table(&mut self, table: &Table) -> Result<Arc<[usize]>, Failure> {
         let known = self.columns.as_ref().filter(|(schema, _)| Arc::ptr_eq(schema, table.schema()));
         let columns = match known {
             Some((_, columns)) => Arc::clone(columns),

@@ -36,12 +36,17 @@ fn misfit(facts: &ComponentFacts, shape: &RecordShape) -> Option<String> {
         Kind::Source if reads || shape.outputs().any(|(_, rest)| rest == Rest::Keep) => {
             return Some("its description reads or keeps fields, but a source has no input".to_owned());
         }
+        Kind::Window if shape.rest == Rest::Keep => {
+            return Some("its description keeps fields, but a window sums up many records".to_owned());
+        }
         _ => {}
     }
+    // The host makes the output of late records, which are as they came.
+    let ports = if kind == Kind::Window { &[][..] } else { &facts.ports };
     let described: Vec<&str> = shape.sides.iter().map(|side| side.name.as_str()).collect();
     let listed = |names: &[&str]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    (facts.ports != described).then(|| {
-        let ports: Vec<&str> = facts.ports.iter().map(String::as_str).collect();
+    (ports != described).then(|| {
+        let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
         format!("its side outputs are {}, but its description has the fields of {}", listed(&ports), listed(&described))
     })
 }

@@ -2,11 +2,11 @@ use std::path::Path;
 
 use wasmtime::component::Component;
 
+use super::component_ports::component_ports;
 use super::described::description_in;
 use super::elsewhere::{CompileError, Compiled, Ports};
 use super::failure::os_error;
 use super::footprint::Footprint;
-use super::guest::component_ports;
 use super::loaded::has_ports;
 use super::runtime::Sandbox;
 

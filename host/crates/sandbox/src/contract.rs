@@ -3,7 +3,7 @@ use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 use sage_batch::Column;
 
 /// The version of the WIT package `sage:operator` that this host speaks.
-pub const WIT_VERSION: &str = "0.1.2";
+pub const WIT_VERSION: &str = "0.1.3";
 
 /// Prefix of the names of the package's interfaces.
 pub(super) const PACKAGE: &str = "sage:operator/";
@@ -49,6 +49,17 @@ pub(super) struct BatchRef<'a> {
     pub(super) keys: Option<ColumnRef<'a>>,
     pub(super) timestamps: Option<&'a [i64]>,
     pub(super) headers: Option<ColumnRef<'a>>,
+}
+
+/// `windows.closing`.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(super) struct ClosingRef<'a> {
+    pub(super) keys: ColumnRef<'a>,
+    pub(super) starts: &'a [i64],
+    pub(super) ends: &'a [i64],
+    pub(super) accumulators: ColumnRef<'a>,
+    pub(super) emissions: &'a [u32],
 }
 
 /// `types.context`.

@@ -5,10 +5,10 @@ use sha2::{Digest as _, Sha256};
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::Component;
 
+use super::component_ports::component_ports;
 use super::described::description_in;
 use super::elsewhere::{CompileElsewhere, Compiled, Ports};
 use super::footprint::Footprint;
-use super::guest::component_ports;
 use super::known::{Digest, Known, KnownFacts};
 use super::load_error::LoadError;
 use super::loaded::Loaded;

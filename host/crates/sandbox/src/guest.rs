@@ -12,9 +12,9 @@ use super::contract::{BatchRef, ColumnRef, ContextRef, ProgressView};
 use super::deadline::Deadline;
 use super::failure::{Failure, FailureCode};
 use super::guest_log::{GuestLog, LogTo};
-use super::handles::MOST_HANDLES;
 use super::keyed_state::KeyedState;
 use super::lane_io::LaneIo;
+use super::handles::MOST_HANDLES;
 use super::limiter::Limiter;
 use super::loaded::Loaded;
 use super::printed::Printed;
@@ -22,12 +22,14 @@ use super::stdio::Captured;
 use super::stop::Stop;
 use super::store::GuestStore;
 use super::wasi::wasi_context;
+use super::windows::WindowKeeper;
 use sage_batch::fields::Schema;
 use sage_batch::{Batch, RawColumns};
 use sage_machine::MemoryBudget;
-use sage_models::{ModelAccess, NoModels};
+use sage_models::ModelAccess;
 use sage_observe::GuestMetrics;
 use sage_plan::{Capabilities, Kind, Limits};
+use sage_time::WindowRules;
 
 /// The identity of a guest, its limits and its grants.
 #[derive(Clone)]
@@ -60,6 +62,8 @@ pub struct GuestSpec {
     pub stop: Stop,
     /// Names of the operator's inputs, by the numbers of edges that batches have. An input without a name has `None`.
     pub edges: Arc<[Option<String>]>,
+    /// window: the windows.
+    pub windows: Option<WindowRules>,
 }
 
 /// The answer of a source component to a request for more records.
@@ -82,6 +86,8 @@ pub struct Guest {
     pub(super) work: Func,
     /// The columns that the guest reads of tables with this schema.
     pub(super) columns: Option<(Arc<Schema>, Arc<[usize]>)>,
+    /// window: the windows.
+    pub(super) windows: Option<Box<WindowKeeper>>,
 }
 
 impl Guest {
@@ -96,14 +102,18 @@ impl Guest {
     )]
     pub fn start(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
         let mut guest = Self::instantiate(loaded, spec, carried)?;
-        match guest.open(spec) {
+        match guest.load_windows(spec).and_then(|()| guest.open(spec)) {
             Ok(()) => Ok(guest),
             Err(failure) => Err((failure, guest.into_carried())),
         }
     }
 
     #[expect(clippy::result_large_err, reason = "as for `start`")]
-    fn instantiate(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
+    pub(super) fn instantiate(
+        loaded: &Arc<Loaded>,
+        spec: &GuestSpec,
+        carried: Carried,
+    ) -> Result<Self, (Failure, Carried)> {
         let flood = spec.limits.log_bytes_per_second.saturating_mul(16);
         let (stdout, stderr) = (Captured::new(flood), Captured::new(flood));
         let wasi = match wasi_context(&spec.capabilities, stdout.clone(), stderr.clone()) {
@@ -175,7 +185,9 @@ impl Guest {
         // Objects that were created outside start functions count as well.
         let in_time = store.data_mut().deadline.look();
         match in_time.and(found) {
-            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work, columns: None }),
+            Ok((instance, work)) => {
+                Ok(Self { store, instance, loaded: Arc::clone(loaded), work, columns: None, windows: None })
+            }
             Err(error) => {
                 let printed = store.data().take_printed();
                 Err((Failure::of(&error, &printed), carried_of(store)))
@@ -235,6 +247,10 @@ impl Guest {
         let work = self.work;
         let call = Call::Over(columns.payloads.0.len().saturating_sub(1));
         match self.kind() {
+            Kind::Window => {
+                let edge = self.store.data().edge;
+                return self.fold(None, columns, edge);
+            }
             Kind::Process | Kind::Sink => {
                 let params = BatchRef {
                     payloads: columns.payloads.into(),
@@ -372,20 +388,40 @@ impl Guest {
         answer.ok_or_else(|| Failure::new(FailureCode::Trap, "the answer was lost (a fault of the host)"))
     }
 
-    fn call_export<P, R>(&mut self, export: &ComponentExportIndex, call: Call, params: P) -> Result<R, Failure>
+    pub(super) fn call_export<P, R>(
+        &mut self,
+        export: &ComponentExportIndex,
+        call: Call,
+        params: P,
+    ) -> Result<R, Failure>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        let func =
-            find(&mut self.store, &self.instance, export).map_err(|error| Failure::of(&error, &Printed::default()))?;
+        let func = self.find(export)?;
         self.invoke(func, call, params)
+    }
+
+    /// The function behind an export that was found when the component was loaded.
+    pub(super) fn find(&mut self, export: &ComponentExportIndex) -> Result<Func, Failure> {
+        find(&mut self.store, &self.instance, export).map_err(|error| Failure::of(&error, &Printed::default()))
     }
 
     /// Makes one call: sets the limits, empties the answer, and commits or rolls back the keyed state. `func`
     /// must be a function that `load` checked against the contract, with the parameters `P` and the results
     /// `R`.
     pub(super) fn invoke<P, R>(&mut self, func: Func, call: Call, params: P) -> Result<R, Failure>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let value = self.invoke_open(func, call, params)?;
+        self.store.data_mut().state.commit();
+        Ok(value)
+    }
+
+    /// As [`Guest::invoke`], but a successful call does not commit the keyed state.
+    pub(super) fn invoke_open<P, R>(&mut self, func: Func, call: Call, params: P) -> Result<R, Failure>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
@@ -417,7 +453,6 @@ impl Guest {
         data.edge = None;
         match result {
             Ok(value) => {
-                data.state.commit();
                 data.say_what_was_written();
                 Ok(value)
             }
@@ -428,50 +463,6 @@ impl Guest {
             }
         }
     }
-}
-
-impl GuestStore {
-    /// Takes what the guest printed during the call.
-    fn take_printed(&self) -> Printed {
-        let ((stdout, _), (stderr, _)) = (self.stdout.take(), self.stderr.take());
-        Printed { stdout, stderr }
-    }
-
-    /// Turns the guest's writes to standard output and standard error into log lines.
-    fn say_what_was_written(&mut self) {
-        for (level, captured) in [(tracing::Level::INFO, &self.stdout), (tracing::Level::WARN, &self.stderr)] {
-            let (text, written) = captured.take();
-            if written > 0 {
-                for line in text.lines() {
-                    self.log.write(level, line);
-                }
-            }
-        }
-    }
-}
-
-/// Asks a component for the names of its side outputs, if its kind has any.
-pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failure> {
-    let Some(ports) = loaded.exports().ports else { return Ok(Vec::new()) };
-    let spec = GuestSpec {
-        operator: loaded.path().display().to_string().into(),
-        instance: 0,
-        parallelism: 1,
-        lane: 0,
-        lanes: 1,
-        config: "{}".into(),
-        limits: Limits::default(),
-        capabilities: Capabilities::default(),
-        budget: Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY)),
-        models: Arc::new(NoModels),
-        metrics: Arc::default(),
-        log: LogTo::Here,
-        stop: Stop::default(),
-        edges: Arc::default(),
-    };
-    let carried = Carried::new(KeyedState::new(Arc::clone(&spec.budget)), None);
-    let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
-    guest.call_export::<_, (Vec<String>,)>(&ports, Call::Mute("ports"), ()).map(|(ports,)| ports)
 }
 
 /// Bound of the lists that the host copies out of the guest in one call (in wasmtime's measure, 128 MiB by

@@ -49,6 +49,7 @@ impl ImportAccess {
                 "types" | "output" | "fields" | "fields-output" | "log" | "metrics" | "inference" | "edges" => {
                     speaks(version)
                 }
+                "windows" | "windows-output" => kind == Some(Kind::Window) && speaks(version),
                 "state" => kind == Some(Kind::Process) && speaks(version),
                 _ => false,
             });

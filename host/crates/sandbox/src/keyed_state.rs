@@ -32,7 +32,7 @@ pub struct KeyedState {
     pub(super) changes: Option<Vec<u8>>,
     /// The slots that were written since the last epoch, if the run has epochs.
     pub(super) unsaved: Option<Unsaved>,
-    budget: Arc<MemoryBudget>,
+    pub(super) budget: Arc<MemoryBudget>,
     taken: u64,
     /// Bytes of `taken` that belong to the undo log. They are released when the call ends.
     undo_bytes: u64,
@@ -40,7 +40,7 @@ pub struct KeyedState {
     lent: Cell<u64>,
     /// Bytes taken from the budget in advance during a call. The budget is an atomic that lanes share, too
     /// expensive for each write.
-    spare: u64,
+    pub(super) spare: u64,
 }
 
 /// Bytes to take in advance.
@@ -76,7 +76,7 @@ const ENTRY_BYTES: u64 = 112;
 /// Bytes of an answer's entry without its content: an offset, and a bit that says whether the entry is present.
 const ANSWER_ENTRY_BYTES: u64 = 5;
 /// Bytes of a line of the undo log, doubled for the log's spare capacity.
-const UNDO_BYTES: u64 = 2 * size_of::<Undo>() as u64;
+pub(super) const UNDO_BYTES: u64 = 2 * size_of::<Undo>() as u64;
 
 type Written = wasmtime::Result<()>;
 type Scanned = wasmtime::Result<(Column, Column)>;
@@ -307,7 +307,9 @@ impl KeyedState {
         self.note_written_slots();
         let mut freed = 0;
         let mut undo = std::mem::take(&mut self.undo);
+        let mut vacated = Vec::new();
         for line in undo.drain(..) {
+            let (table, slot) = line.slot();
             freed += match line {
                 Undo::Value { before, .. } => before.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes())),
                 Undo::Entry { table, slot, subkey, before, change } => {
@@ -319,16 +321,20 @@ impl KeyedState {
                 }
                 Undo::Map { before, .. } => map_cost(before.as_deref()),
             };
+            self.note_vacated(table, slot, &mut vacated);
         }
         self.undo = undo;
         self.refund(freed);
+        self.release_slots(vacated);
         self.end_undo();
     }
 
     /// Ends a failed call: its writes are undone.
     pub(super) fn roll_back(&mut self) {
         self.take_back();
+        let mut vacated = Vec::new();
         while let Some(line) = self.undo.pop() {
+            let (table, slot) = line.slot();
             match line {
                 Undo::Value { table, slot, before } => {
                     let written = self.at(table, slot).and_then(|s| std::mem::replace(&mut s.value, before));
@@ -350,7 +356,9 @@ impl KeyedState {
                     self.refund(map_cost(written.as_deref()));
                 }
             }
+            self.note_vacated(table, slot, &mut vacated);
         }
+        self.release_slots(vacated);
         self.end_undo();
     }
 
@@ -363,16 +371,16 @@ impl KeyedState {
     fn end_undo(&mut self) {
         self.refund(self.undo_bytes);
         self.undo_bytes = 0;
-        self.budget.release(std::mem::take(&mut self.spare));
+        self.end_call();
         // The log of a huge call should not stay in memory for ever.
         self.undo.shrink_to(4096);
     }
 
-    fn note(&mut self, line: Undo) {
+    pub(super) fn note(&mut self, line: Undo) {
         self.undo.push(line);
     }
 
-    fn charge(&mut self, kept: u64, undo: u64) -> Written {
+    pub(super) fn charge(&mut self, kept: u64, undo: u64) -> Written {
         let bytes = kept + undo;
         if self.spare < bytes {
             self.reserve(bytes)?;
@@ -395,17 +403,17 @@ impl KeyedState {
         Ok(())
     }
 
-    fn refund(&mut self, bytes: u64) {
+    pub(super) fn refund(&mut self, bytes: u64) {
         let bytes = bytes.min(self.taken);
         self.taken -= bytes;
         self.spare += bytes;
     }
 
-    fn hash(key: &[u8]) -> u64 {
+    pub(super) fn hash(key: &[u8]) -> u64 {
         FixedState::default().hash_one(key)
     }
 
-    fn table(&self, name: &str) -> Option<(usize, &Table)> {
+    pub(super) fn table(&self, name: &str) -> Option<(usize, &Table)> {
         let number = *self.directory.find(Self::hash(name.as_bytes()), |&at| self.is_called(at, name))? as usize;
         self.tables.get(number).map(|(_, table)| (number, table))
     }
@@ -426,7 +434,7 @@ impl KeyedState {
         table.slots.get(table.find(Self::hash(key), key)? as usize)
     }
 
-    fn at(&mut self, table: u32, slot: u32) -> Option<&mut Slot> {
+    pub(super) fn at(&mut self, table: u32, slot: u32) -> Option<&mut Slot> {
         self.tables.get_mut(table as usize)?.1.slots.get_mut(slot as usize)
     }
 
@@ -452,9 +460,9 @@ impl KeyedState {
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    /// Finds or creates a slot. A slot stays when its value is deleted, so a key that returns gets its old
-    /// slot.
-    fn slot_or_new(&mut self, table: u32, key: &[u8]) -> wasmtime::Result<u32> {
+    /// Finds or creates a slot. A slot stays until the end of the call that deletes its value and map, or, in a run with
+    /// epochs, until the deletion is saved.
+    pub(super) fn slot_or_new(&mut self, table: u32, key: &[u8]) -> wasmtime::Result<u32> {
         let hash = Self::hash(key);
         let found = self.tables.get(table as usize).and_then(|(_, table)| table.find(hash, key));
         if let Some(slot) = found {

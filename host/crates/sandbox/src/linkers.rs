@@ -5,6 +5,7 @@ use wasmtime::component::Linker;
 
 use super::host_functions::{
     link_edges, link_fields_output, link_inference, link_log, link_metrics, link_output, link_state,
+    link_windows_output,
 };
 use super::store::GuestStore;
 use super::wasi::link_wasi;
@@ -31,6 +32,7 @@ fn linker(engine: &Engine, state: bool) -> wasmtime::Result<Linker<GuestStore>> 
     let mut linker = Linker::new(engine);
     link_output(&mut linker)?;
     link_fields_output(&mut linker)?;
+    link_windows_output(&mut linker)?;
     link_log(&mut linker)?;
     link_metrics(&mut linker)?;
     link_inference(&mut linker)?;

@@ -5,7 +5,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use super::check_shape::check_shape;
-use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
+use super::contract::{BatchRef, ClosingRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
 use super::fields_contract::{FieldBatchRef, TableRef};
 use super::footprint::Footprint;
 use super::imports::{ImportAccess, with_denied_http};
@@ -16,6 +16,9 @@ use super::loaded::{Exports, Loaded, has_ports};
 use super::runtime::Sandbox;
 use super::store::GuestStore;
 use sage_plan::{ComponentFacts, Kind};
+
+/// The side output of a window operator.
+const LATE: &str = "late";
 
 /// Most imports or exports of a component. A Rust component imports about 20 interfaces.
 const MOST_NAMES: usize = 256;
@@ -82,7 +85,12 @@ impl Sandbox {
 
     fn load_known(&self, path: &Path, known: &Known) -> Result<Arc<Loaded>, LoadError> {
         let mut loaded = self.operator(path, known.component.clone(), &known.facts.footprint)?;
-        let ports = if has_ports(loaded.kind()) { self.ports_of(known, &loaded)? } else { Vec::new() };
+        let ports = match loaded.kind() {
+            // The host sends late records on an output of its own.
+            Kind::Window => vec![LATE.to_owned()],
+            kind if has_ports(kind) => self.ports_of(known, &loaded)?,
+            _ => Vec::new(),
+        };
         check_ports(path, &ports)?;
         if let Some(loaded) = Arc::get_mut(&mut loaded) {
             loaded.inspection.ports.clone_from(&ports);
@@ -249,6 +257,7 @@ fn find_exports(
             .ok_or_else(|| wrong(format!("{interface_name}: `{name}` cannot be found")))
     };
     type Outcome = (Result<(), String>,);
+    type FoldOf<'a, B> = (B, &'a [u32], &'a [u32], ColumnRef<'a>, &'a [u8]);
     let work = match kind {
         Kind::Map if by_field => function("map", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
         Kind::Filter if by_field => function("filter", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
@@ -262,6 +271,8 @@ fn find_exports(
         Kind::Sink if by_field => function("write", &|f| f.typecheck::<(FieldBatchRef<'_>,), ()>(&shapes)),
         Kind::Process => function("process", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
         Kind::Sink => function("write", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
+        Kind::Window if by_field => function("fold", &|f| f.typecheck::<FoldOf<'_, FieldBatchRef<'_>>, ()>(&shapes)),
+        Kind::Window => function("fold", &|f| f.typecheck::<FoldOf<'_, BatchRef<'_>>, ()>(&shapes)),
         Kind::Source => function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes)),
     }?;
     let makes = has_ports(kind);
@@ -281,6 +292,12 @@ fn find_exports(
             .transpose()?,
         seek: (kind == Kind::Source)
             .then(|| function("seek", &|f| f.typecheck::<(&[u8],), Outcome>(&shapes)))
+            .transpose()?,
+        merge: (kind == Kind::Window)
+            .then(|| function("merge", &|f| f.typecheck::<(ColumnRef<'_>, ColumnRef<'_>), ()>(&shapes)))
+            .transpose()?,
+        finish: (kind == Kind::Window)
+            .then(|| function("finish", &|f| f.typecheck::<(ClosingRef<'_>,), ()>(&shapes)))
             .transpose()?,
     })
 }

@@ -33,6 +33,8 @@ pub(super) struct Exports {
     pub(super) ports: Option<ComponentExportIndex>,
     pub(super) position: Option<ComponentExportIndex>,
     pub(super) seek: Option<ComponentExportIndex>,
+    pub(super) merge: Option<ComponentExportIndex>,
+    pub(super) finish: Option<ComponentExportIndex>,
 }
 
 impl Loaded {

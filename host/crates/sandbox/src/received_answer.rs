@@ -16,6 +16,7 @@ pub(super) struct Received {
     pub(super) bitmap: Vec<u8>,
     pub(super) parents: Vec<u32>,
     pub(super) emission: ReceivedEmission,
+    pub(super) late: Vec<u32>,
     pub(super) rejected: Vec<u32>,
     pub(super) messages: Column,
 }
@@ -56,6 +57,7 @@ impl Received {
                 get_column(from, "payloads", limit, &mut self.column)?;
                 get_u32s(from, limit, &mut self.parents)?;
             }
+            Kind::Window => get_u32s(from, limit, &mut self.late)?,
             Kind::Process | Kind::Source | Kind::Sink => {}
         }
         get_u32s(from, limit, &mut self.rejected)?;

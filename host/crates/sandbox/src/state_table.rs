@@ -9,6 +9,8 @@ use super::small_bytes::{SmallBytes, on_heap};
 pub(super) struct Table {
     index: HashTable<u32>,
     pub(super) slots: Vec<Slot>,
+    /// The first free slot. The hash of a free slot is the number of the next one, or [`NO_SLOT`].
+    free: Option<u32>,
 }
 
 /// A key with its value and its map. A slot is one cache line: with 10,000 keys, following a pointer to each
@@ -29,6 +31,9 @@ const MORE_SLOTS: usize = 4;
 
 /// Least number of keys for which a table makes room.
 const LEAST_SLOTS: usize = 4;
+
+/// The end of the list of free slots.
+const NO_SLOT: u64 = u64::MAX;
 
 /// The room that a table must allocate before its next key.
 #[derive(Debug, Default)]
@@ -61,7 +66,7 @@ impl Table {
     #[inline]
     pub(super) fn room_for_more(&self) -> Room {
         let mut room = Room::default();
-        if self.slots.len() == self.slots.capacity() {
+        if self.free.is_none() && self.slots.len() == self.slots.capacity() {
             room.slots = (self.slots.len() / MORE_SLOTS).max(LEAST_SLOTS);
             room.slots_bytes = (room.slots * size_of::<Slot>()) as u64;
         }
@@ -96,11 +101,31 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
-        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { hash, key: SmallBytes::new(key), value: None, map: None });
+        let filled = Slot { hash, key: SmallBytes::new(key), value: None, map: None };
+        let free = self.free.and_then(|slot| Some((slot, self.slots.get_mut(slot as usize)?)));
+        let slot = if let Some((slot, place)) = free {
+            self.free = u32::try_from(std::mem::replace(place, filled).hash).ok();
+            slot
+        } else {
+            self.slots.push(filled);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        };
         let slots = &self.slots;
         self.index.insert_unique(hash, slot, |&s| slots.get(s as usize).map_or(0, |s| s.hash));
         slot
+    }
+
+    /// Frees the slot of a key without a value and a map, so that another key may have it. Returns the bytes that the
+    /// key had on the heap.
+    pub(super) fn release(&mut self, slot: u32) -> u64 {
+        let Some(vacant) = self.slots.get_mut(slot as usize).filter(|slot| slot.is_vacant()) else { return 0 };
+        let Ok(entry) = self.index.find_entry(vacant.hash, |&found| found == slot) else { return 0 };
+        entry.remove();
+        let key = std::mem::replace(&mut vacant.key, SmallBytes::new(b""));
+        vacant.map = None;
+        vacant.hash = self.free.map_or(NO_SLOT, u64::from);
+        self.free = Some(slot);
+        SmallBytes::cost(key.bytes())
     }
 }
 

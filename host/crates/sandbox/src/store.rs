@@ -10,6 +10,7 @@ use super::guest_log::GuestLog;
 use super::keyed_state::KeyedState;
 use super::lane_io::LaneIo;
 use super::limiter::Limiter;
+use super::printed::Printed;
 use super::stdio::Captured;
 use super::ticker::{Alarm, Awake};
 use sage_models::ModelAccess;
@@ -68,5 +69,25 @@ impl GuestStore {
 impl WasiView for GuestStore {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
+
+impl GuestStore {
+    /// Takes what the guest printed during the call.
+    pub(super) fn take_printed(&self) -> Printed {
+        let ((stdout, _), (stderr, _)) = (self.stdout.take(), self.stderr.take());
+        Printed { stdout, stderr }
+    }
+
+    /// Turns the guest's writes to standard output and standard error into log lines.
+    pub(super) fn say_what_was_written(&mut self) {
+        for (level, captured) in [(tracing::Level::INFO, &self.stdout), (tracing::Level::WARN, &self.stderr)] {
+            let (text, written) = captured.take();
+            if written > 0 {
+                for line in text.lines() {
+                    self.log.write(level, line);
+                }
+            }
+        }
     }
 }

@@ -73,8 +73,9 @@ impl Answer {
         columns: RawColumns<'_>,
         parents: Option<&[u32]>,
     ) -> Checked {
-        let kind = if self.kind == Kind::Source { Kind::Source } else { Kind::Process };
+        let kind = if matches!(self.kind, Kind::Source | Kind::Window) { self.kind } else { Kind::Process };
         self.expect_fields(kind)?;
+        self.may_emit(parents)?;
         self.check_port(port)?;
         // Each emission costs the host a batch, even if the batch is small.
         self.count(size_of::<Emission>() as u64)?;

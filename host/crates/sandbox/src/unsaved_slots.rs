@@ -22,6 +22,12 @@ impl Unsaved {
             set(if is_value { &mut bits.values } else { &mut bits.maps }, slot);
         }
     }
+
+    /// Whether a write to the slot is noted.
+    pub(super) fn has(&self, table: u32, slot: u32) -> bool {
+        let has = |bits: &[u64]| bits.get((slot / 64) as usize).is_some_and(|word| word >> (slot % 64) & 1 == 1);
+        self.0.get(table as usize).is_some_and(|bits| has(&bits.values) || has(&bits.maps))
+    }
 }
 
 fn set(bits: &mut Vec<u64>, slot: u32) {

@@ -24,8 +24,9 @@ impl KeyedState {
     /// The errors of `send`.
     pub fn take_unsaved<E>(&mut self, mut send: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let Some(unsaved) = &mut self.unsaved else { return Ok(()) };
+        let mut vacated = Vec::new();
         let mut chunk = Vec::new();
-        for ((name, table), bits) in self.tables.iter().zip(&mut unsaved.0) {
+        for (number, ((name, table), bits)) in (0u32..).zip(self.tables.iter().zip(&mut unsaved.0)) {
             let mut named = false;
             let words = bits.values.len().max(bits.maps.len());
             for word in 0..words {
@@ -38,6 +39,9 @@ impl KeyedState {
                     let Some(slot) = table.slots.get(word * 64 + bit) else { continue };
                     if !std::mem::replace(&mut named, true) {
                         write(&mut chunk, TABLE, &[name.as_bytes()]);
+                    }
+                    if slot.is_vacant() {
+                        vacated.extend(u32::try_from(word * 64 + bit).map(|slot| (number, slot)));
                     }
                     let key = slot.key.bytes();
                     if values >> bit & 1 == 1 && slot.value.is_none() {
@@ -59,6 +63,9 @@ impl KeyedState {
             bits.values.clear();
             bits.maps.clear();
         }
+        if !vacated.is_empty() {
+            self.release_saved_slots(Some(vacated));
+        }
         if chunk.is_empty() { Ok(()) } else { send(&chunk) }
     }
 
@@ -73,6 +80,7 @@ impl KeyedState {
         if let Some(unsaved) = &mut self.unsaved {
             unsaved.0.clear();
         }
+        self.release_saved_slots(None);
         self.copy_out(send)
     }
 }

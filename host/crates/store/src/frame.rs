@@ -14,11 +14,14 @@ pub enum FrameKind {
     Letters,
     /// A lane that has ended.
     Ended,
+    /// How far event time is in a lane.
+    Watermark,
 }
 
 impl FrameKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Base, Self::Changes, Self::Position, Self::Sink, Self::Letters, Self::Ended];
+    pub const ALL: [Self; 7] =
+        [Self::Base, Self::Changes, Self::Position, Self::Sink, Self::Letters, Self::Ended, Self::Watermark];
 
     /// The name of the kind in reports.
     #[must_use]
@@ -30,6 +33,7 @@ impl FrameKind {
             Self::Sink => "sink",
             Self::Letters => "letters",
             Self::Ended => "ended",
+            Self::Watermark => "watermark",
         }
     }
 

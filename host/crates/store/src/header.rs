@@ -28,6 +28,7 @@ impl RecordKind {
             Self::Put(FrameKind::Sink) => 4,
             Self::Put(FrameKind::Letters) => 5,
             Self::Put(FrameKind::Ended) => 6,
+            Self::Put(FrameKind::Watermark) => 7,
             Self::Whole => WHOLE,
         }
     }

@@ -187,5 +187,6 @@ pub(crate) fn spec() -> GuestSpec {
         log: sage_sandbox::LogTo::Here,
         stop: sage_sandbox::Stop::default(),
         edges: Arc::default(),
+        windows: None,
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn hop(_: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
 
 fn through_an_edge(batch: &Batch, batches: usize) -> Result<Duration, Problem> {
     let (inbox, pool) = (Arc::new(Inbox::new(4 << 20, 64)), Arc::new(BatchPool::new(128)));
-    inbox.join();
+    let joined = inbox.join();
     let begun = Instant::now();
     let producer = thread::spawn({
         let (inbox, pool, batch) = (Arc::clone(&inbox), Arc::clone(&pool), batch.clone());
@@ -49,11 +49,11 @@ fn through_an_edge(batch: &Batch, batches: usize) -> Result<Duration, Problem> {
             for _ in 0..batches {
                 let mut next = pool.take();
                 next.clone_from(&batch);
-                if inbox.push(next).is_err() {
+                if inbox.push(joined, next).is_err() {
                     break;
                 }
             }
-            inbox.leave();
+            inbox.leave(joined);
         }
     });
     let mut seen = 0;

@@ -80,5 +80,6 @@ fn spec(capabilities: Capabilities) -> GuestSpec {
         log: LogTo::Here,
         stop: sage_sandbox::Stop::default(),
         edges: Arc::default(),
+        windows: None,
     }
 }

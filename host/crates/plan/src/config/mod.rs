@@ -206,6 +206,8 @@ mod table;
 mod tenant;
 mod text_format;
 mod units;
+mod watermark;
+mod window;
 
 pub use checkpoint::Checkpoint;
 pub(crate) use choose::choose;
@@ -234,3 +236,5 @@ pub(crate) use suggest::hint;
 pub use tenant::{TenantCeiling, TenantFolder, TenantName, TenantNameError};
 pub use text_format::{EventTime, Header, TextFormat};
 pub use units::{UnitError, format_duration, format_number, parse_duration, parse_size, ten_thousandths};
+pub use watermark::Watermark;
+pub use window::{Late, Offset, Window};

@@ -1,6 +1,6 @@
 use super::{
-    Capabilities, Checkpoint, ConfigPlaces, EventTime, Input, Limits, Model, OnError, Resources, SinkText,
-    SourceSchema, SourceText, Span, Spanned, TextFormat,
+    Capabilities, Checkpoint, ConfigPlaces, EventTime, Input, Late, Limits, Model, OnError, Resources, SinkText,
+    SourceSchema, SourceText, Span, Spanned, TextFormat, Watermark, Window,
 };
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
@@ -46,6 +46,8 @@ pub struct Source {
     pub key: Option<Spanned<String>>,
     /// Field that holds a record's event time.
     pub event_time: Option<EventTime>,
+    /// How event times tell how far event time is. `None`: the source has no watermark.
+    pub watermark: Option<Watermark>,
     /// Headers of a record by name, with the field that each is taken from.
     pub headers: Vec<(Spanned<String>, Spanned<String>)>,
     /// Fields of a record and their types. `None` lets the operators decide.
@@ -105,6 +107,10 @@ pub struct Operator {
     pub partition: Partitioning,
     /// The component that it runs.
     pub component: Option<ComponentUse>,
+    /// The windows of a component of kind window.
+    pub window: Option<Window>,
+    /// How late records may come to their windows.
+    pub late: Option<Late>,
 }
 
 /// A `[[sink]]`.

@@ -8,6 +8,7 @@ use super::read_input::inputs;
 use super::read_source::source;
 use super::read_stage::{component, component_or, name, one_of};
 use super::table::{Node, Table};
+use super::window::{late, window};
 use super::{
     Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Sink, SinkKind, SinkText, SourceText, Span,
 };
@@ -168,7 +169,9 @@ fn operator(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Operator {
     if table.key_span("component").is_none() {
         table.missing("component", "name a component: component = \"x.wasm\"", errors);
     }
-    let read = Operator { span: Some(table.span()), name, inputs, partition, component };
+    let window = window(&mut table, errors);
+    let late = late(&mut table, errors);
+    let read = Operator { span: Some(table.span()), name, inputs, partition, component, window, late };
     table.finish(errors);
     read
 }

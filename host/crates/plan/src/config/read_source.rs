@@ -2,7 +2,7 @@ use super::read_component::on_error;
 use super::read_stage::{component_or, name, one_of};
 use super::table::Table;
 use super::text_format::record_headers;
-use super::{Diagnostics, EventTime, FileSource, Generate, Source, SourceKind, SourceSchema, TextFormat};
+use super::{Diagnostics, EventTime, FileSource, Generate, Source, SourceKind, SourceSchema, TextFormat, Watermark};
 
 /// Reads a `[[source]]`.
 pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Source {
@@ -26,11 +26,12 @@ pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sour
     };
     let key = table.string("key", errors);
     let event_time = EventTime::read(&mut table, errors);
+    let watermark = Watermark::read(&mut table, errors);
     let headers = record_headers(&mut table, errors);
     let schema = SourceSchema::read(&mut table, errors);
     one_of(&table, &KINDS, "stdin = {}", errors);
     let kind = file.flatten().or(stdin).or(generate).or(component);
-    let read = Source { span: Some(table.span()), name, kind, on_error, key, event_time, headers, schema };
+    let read = Source { span: Some(table.span()), name, kind, on_error, key, event_time, watermark, headers, schema };
     table.finish(errors);
     read
 }

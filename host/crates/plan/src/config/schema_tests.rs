@@ -91,6 +91,8 @@ fn the_schema_of_pipeline_files_and_their_reader_know_the_same_keys() {
     let tables = [
         ("the pipeline file", ""),
         ("checkpoint of", "checkpoint"),
+        ("window of", "window"),
+        ("late of", "late"),
         ("[pipeline]", "pipeline"),
         ("[model.x]", "model"),
         ("folders of", "folder"),

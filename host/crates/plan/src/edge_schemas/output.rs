@@ -31,7 +31,9 @@ pub(super) fn output<'a>(draft: &'a Draft<'_>, port: &Port) -> Output<'a> {
         Some(Work::Source(source)) => source_output(source),
         Some(Work::Component(_, kind)) => match (draft.shape, port, kind) {
             (None, _, _) => Output::Text(None),
-            (Some(_), Port::Rejects, _) | (Some(_), Port::Main, Kind::Filter | Kind::KeyBy) => Output::Input,
+            (Some(_), Port::Rejects, _)
+            | (Some(_), Port::Main, Kind::Filter | Kind::KeyBy)
+            | (Some(_), Port::Side(..), Kind::Window) => Output::Input,
             (Some(shape), _, _) => match shape.output(port) {
                 Some((gives, _)) if *kind == Kind::Source => Output::Given(gives, Rest::Drop),
                 Some((gives, rest)) => Output::Given(gives, rest),

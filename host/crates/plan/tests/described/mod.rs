@@ -67,7 +67,8 @@ fn with_fields(stem: &str) -> Option<Description> {
         Some(serde_json::json!({ "name": port, "gives": list(gives)?, "rest": rest(gives) }))
     };
     let kind = Kind::ALL.into_iter().find(|kind| stem.starts_with(kind.name()))?;
-    let ports: Vec<serde_json::Value> = ports(kind).iter().map(side).collect::<Option<_>>()?;
+    let own = if kind == Kind::Window { &[] } else { ports(kind) };
+    let ports: Vec<serde_json::Value> = own.iter().map(side).collect::<Option<_>>()?;
     let section = serde_json::json!({
         "version": 1, "reads": list(reads)?, "gives": list(gives)?, "rest": rest(gives), "ports": ports
     });
@@ -91,6 +92,8 @@ fn outside_braces(text: &str) -> impl Iterator<Item = &str> {
 fn ports(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Process => &["late", "dropped"],
+        // The host makes this output.
+        Kind::Window => &["late"],
         Kind::Source => &["errors"],
         _ => &[],
     }
@@ -133,6 +136,9 @@ pub(crate) fn describe(plan: &Plan) -> String {
                 }
                 if component.capabilities != Default::default() {
                     let _ = write!(text, "\n   {:?}", component.capabilities);
+                }
+                if let Some(windows) = component.windows {
+                    let _ = write!(text, "\n   {windows:?}");
                 }
                 text
             }

@@ -7,6 +7,7 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::escaped::{cut_escaped, escaped_len};
 use super::rfc3339::rfc3339;
+use sage_time::Window;
 
 /// A record that an operator could not process, with all known facts about it.
 ///
@@ -23,7 +24,7 @@ use super::rfc3339::rfc3339;
 ///     pipeline: "flights", run: "r1", operator: "parse", instance: 0, source: Some("flights"),
 ///     source_instance: Some(0), offset: Some(122), place: Some("flights.csv:124"), key: None, timestamp: None,
 ///     headers: None, payload: b"{\"dep_delay\":\"NA\"}",
-///     code: "rejected", message: "dep_delay: not a number", attempts: 1, at: std::time::UNIX_EPOCH,
+///     code: "rejected", message: "dep_delay: not a number", attempts: 1, window: None, at: std::time::UNIX_EPOCH,
 /// };
 /// let mut line = Vec::new();
 /// letter.write_line(&mut line);
@@ -71,6 +72,8 @@ pub struct DeadLetter<'a> {
     pub message: &'a str,
     /// Number of attempts to process the record.
     pub attempts: u32,
+    /// The window that an operator could not finish; the payload is what the operator had summed up.
+    pub window: Option<Window>,
     /// Time at which the record was given up.
     pub at: SystemTime,
 }
@@ -105,6 +108,8 @@ impl Serialize for DeadLetter<'_> {
         put(&mut fields, "code", Some(self.code))?;
         put(&mut fields, "message", Some(cut_escaped(self.message, LONGEST_MESSAGE)))?;
         put(&mut fields, "attempts", Some(self.attempts))?;
+        put(&mut fields, "window_start", self.window.map(|window| window.start))?;
+        put(&mut fields, "window_end", self.window.map(|window| window.end))?;
         put(&mut fields, "at", Some(rfc3339(self.at)))?;
         fields.end()
     }
@@ -209,6 +214,7 @@ mod tests {
             code: "trap",
             message: "line one\nline two",
             attempts: 2,
+            window: None,
             at: UNIX_EPOCH,
         }
     }

@@ -221,6 +221,7 @@ mod tests {
             code: "trap",
             message: "unreachable",
             attempts: 1,
+            window: None,
             at: UNIX_EPOCH,
         }
     }

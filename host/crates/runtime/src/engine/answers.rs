@@ -73,6 +73,10 @@ impl AnswerCollector<'_> {
             Kind::Filter => self.kept(batch, answer, &rejected, outputs),
             Kind::FlatMap => self.expanded(batch, answer, &rejected, outputs),
             Kind::Process | Kind::Source => self.emitted(batch, answer, outputs)?,
+            Kind::Window => {
+                self.late(&mut batch, answer, outputs);
+                self.emitted(batch, answer, outputs)?;
+            }
             Kind::Sink => {
                 self.written(batch, &rejected, outputs);
                 return Ok(());
@@ -310,6 +314,25 @@ impl AnswerCollector<'_> {
         }
         self.pool.put(batch);
         self.main(rest, outputs);
+    }
+
+    /// window: sends the late records on as they came, if a stage reads them.
+    fn late(&self, batch: &mut Batch, answer: &Answer, outputs: &mut Outputs) {
+        if answer.late().is_empty() {
+            return;
+        }
+        self.policy.counters.late.add(answer.late().len() as u64);
+        if !self.outlets.sides.first().is_some_and(|late| late.is_read()) {
+            return;
+        }
+        text_of_rows(batch);
+        let mut late = self.pool.take();
+        for &row in answer.late() {
+            // An empty batch takes any shape, and all of these rows have the same shape.
+            let _ = late.append_range(batch, row as usize, row as usize + 1);
+        }
+        late.set_ingested(batch.ingested());
+        outputs.sides.push((0, late));
     }
 
     fn emitted(&self, input: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {

@@ -17,6 +17,7 @@ use super::inlet::{Form, Inlet, Tally};
 use super::join_lanes::join_lanes;
 use super::kept_fields::KeptFields;
 use super::lane::{Lane, Task};
+use super::lane_time::LaneTime;
 use super::launch::launch_instances;
 use super::open_connectors::{open_dead_letters, open_sinks, open_sources};
 use super::operator_lane::OperatorLane;
@@ -27,8 +28,10 @@ use super::provenance::Provenance;
 use super::recovery::Recovery;
 use super::saved_run::{Given, GuestPosition};
 use super::sink_lane::{SinkLane, SinkText};
+use super::source_clock::SourceClock;
 use super::source_lane::{SharedSource, SourceLane, SourceStart};
 use super::stage_parts::{InstanceParts, StageParts};
+use super::window_time::WindowTime;
 use crate::connector::DeadLetterFile;
 use sage_batch::fields::Schema;
 use sage_batch::{BatchPool, Inbox, SharedRoom};
@@ -93,14 +96,26 @@ pub(super) fn assemble(
     let had_ended = |id: StageId, instance, lane| {
         parts.saved.as_ref().is_some_and(|saved| saved.has_ended(&parts.plan.stage(id).name, instance, lane))
     };
+    let saved_watermark =
+        |id: StageId, instance, lane| parts.saved.as_ref()?.watermark(&parts.plan.stage(id).name, instance, lane);
     let mut lanes = Vec::new();
     for (id, stage) in parts.plan.stages() {
         let granted = parts.grant.stage(id);
         let limits = &stage.limits;
         for (instance, own) in (0u32..).zip(edges.instances(id)) {
+            let mut producers = None;
             for lane in 0..granted.lanes {
                 let Some(policy) = edges.policy(id, instance) else { continue };
                 let inbox = own.inboxes.get(lane as usize).or(own.inboxes.first()).cloned();
+                let shown = own.event_times.get(lane as usize).or(own.event_times.first()).cloned().unwrap_or_default();
+                let saved = saved_watermark(id, instance, lane);
+                if let (Some(inbox), Some(time)) = (&inbox, saved) {
+                    inbox.restore(time);
+                }
+                let clock = |shown| {
+                    let (name, counters) = (stage.name.as_str().into(), Arc::clone(&own.counters));
+                    stage.watermark.as_ref().map(|spec| SourceClock::new(spec, saved, name, counters, shown))
+                };
                 let placement = placement(parts, id, instance, lane);
                 let supervisor =
                     guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
@@ -122,6 +137,7 @@ pub(super) fn assemble(
                             policy,
                             fields,
                             epochs,
+                            clock: clock(shown),
                             given: Given::default(),
                             from,
                         })
@@ -140,11 +156,12 @@ pub(super) fn assemble(
                             number,
                             instances: stage.parallelism,
                             epochs: joins(id, instance, lane),
+                            clock: clock(shown),
                             from: position,
                             has_ended,
                         }))
                     }),
-                    (Work::Component(_, kind), Some(inbox)) => supervisor.map(|mut supervisor| {
+                    (Work::Component(component, kind), Some(inbox)) => supervisor.map(|mut supervisor| {
                         let tally = Tally {
                             counters: Arc::clone(&own.counters),
                             control: Arc::clone(control),
@@ -153,6 +170,14 @@ pub(super) fn assemble(
                         let form = form_of_input(parts, id, stage);
                         let batch_time = stages.get(id.0).and_then(|stage| stage.batch_time.clone());
                         let inlet = Inlet::new(inbox, tally, supervisor.guest(), form, Arc::clone(&pool), batch_time);
+                        let mut outlets = edges.outlets(id, instance);
+                        if own.sequencer.is_some() {
+                            // The lanes send in one order, so that they are one producer.
+                            match &producers {
+                                None => producers = Some(outlets.producers()),
+                                Some(first) => outlets.join_as(first),
+                            }
+                        }
                         Task::Operator(Box::new(OperatorLane {
                             supervisor,
                             kind: *kind,
@@ -161,7 +186,7 @@ pub(super) fn assemble(
                             record_limit: effective_limits(parts, stage).record_bytes,
                             inlet,
                             sequencer: own.sequencer.clone(),
-                            outlets: edges.outlets(id, instance),
+                            outlets,
                             policy,
                             pool,
                             recovery: Recovery::default(),
@@ -170,7 +195,11 @@ pub(super) fn assemble(
                             printed_outputs: printed_outputs(parts, id, *kind),
                             warned: Vec::new(),
                             epochs: joins(id, instance, lane),
+                            time: LaneTime::new(saved, shown),
                             has_ended,
+                            windows: component.windows.map(WindowTime::new),
+                            moving: None,
+                            has_closed: false,
                         }))
                     }),
                     (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {
@@ -178,7 +207,8 @@ pub(super) fn assemble(
                         let sink = CountedSink::new(sink, Arc::clone(&own.counters), control, &stage.name);
                         let form = text_of_sink(parts, id, stage);
                         let epochs = joins(id, instance, lane);
-                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency, form, epochs })
+                        let time = LaneTime::new(saved, shown);
+                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency, form, time, epochs })
                     }),
                     _ => None,
                 };
@@ -283,7 +313,7 @@ fn kept_fields(parts: &Parts, id: StageId, kind: Kind) -> Option<KeptFields> {
 /// The outputs of a process or source by field that a stage downstream reads as text.
 fn printed_outputs(parts: &Parts, id: StageId, kind: Kind) -> PrintedOutputs {
     let shape = parts.plan.schemas.stage(id).and_then(|stage| stage.shape.as_ref());
-    let Some(shape) = shape.filter(|_| matches!(kind, Kind::Process | Kind::Source)) else {
+    let Some(shape) = shape.filter(|_| matches!(kind, Kind::Process | Kind::Window | Kind::Source)) else {
         return PrintedOutputs::default();
     };
     let is_ours = |edge: &Edge| edge.from == id && edge.fields.is_none();
@@ -303,7 +333,7 @@ fn latency_of(stages: &[StageParts], id: StageId) -> Option<Arc<Latency>> {
 
 fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
     let granted = parts.grant.stage(id);
-    let by_lane = stage.kind() == Some(Kind::Process) && granted.lanes > 1;
+    let by_lane = matches!(stage.kind(), Some(Kind::Process | Kind::Window)) && granted.lanes > 1;
     let inboxes = match (stage.inputs.is_empty(), by_lane) {
         (true, _) => 0,
         (false, true) => granted.lanes,
@@ -323,6 +353,7 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
         kernel: None,
         inference: parts.models.counters(id, instance),
         budget: granted.memory_cap.map(|cap| Arc::new(MemoryBudget::new(cap))),
+        event_times: (0..inboxes.max(1)).map(|_| Arc::default()).collect(),
         inboxes: (0..inboxes).map(|_| Arc::new(inbox())).collect(),
         sequencer: (granted.lanes > 1 && !by_lane).then(Arc::default),
     };

@@ -35,13 +35,13 @@ impl Bell {
         if self.0.is_some() { most } else { Some(most.map_or(WITHOUT, |most| most.min(WITHOUT))) }
     }
 
-    /// Sleeps until the file is readable or the bell has rung.
-    pub(super) fn sleep_at(&self, file: &File) {
+    /// Sleeps until the file is readable or the bell has rung, or for `most`.
+    pub(super) fn sleep_at(&self, file: &File, most: Option<Duration>) {
         let file = file.as_fd();
         let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut watched: Vec<PollFd<'_>> = std::iter::once(file).chain(self.fd()).map(watched).collect();
         // An interrupted sleep and a failed one end early, after which the caller looks at both.
-        let _ = poll(&mut watched, self.shorten(None).and_then(|most| timespec(most).ok()).as_ref());
+        let _ = poll(&mut watched, self.shorten(most).and_then(|most| timespec(most).ok()).as_ref());
     }
 }
 
@@ -60,12 +60,12 @@ mod tests {
         let reader = File::from(OwnedFd::from(reader));
         let bell = Bell::new();
         io::Write::write_all(&mut writer, b"x").unwrap();
-        bell.sleep_at(&reader);
+        bell.sleep_at(&reader, None);
         let mut byte = [0];
         io::Read::read_exact(&mut &reader, &mut byte).unwrap();
         bell.ring();
         bell.ring();
-        bell.sleep_at(&reader);
-        bell.sleep_at(&reader);
+        bell.sleep_at(&reader, None);
+        bell.sleep_at(&reader, None);
     }
 }

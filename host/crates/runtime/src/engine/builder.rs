@@ -101,6 +101,7 @@ impl PipelineBuilder {
             inputs: self.inputs(),
             partition: Partitioning::Default,
             component: Some(component),
+            ..Operator::default()
         };
         self.pipeline.operators.push(operator);
         self.follow(name, About::Operator)

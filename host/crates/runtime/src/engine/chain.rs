@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answers::Outputs;
 use super::chain_clock::ChainClock;
+use super::chain_member::Turn;
 use super::control::Control;
 use super::counted_sink::CountedSink;
 use super::epochs::EpochLane;
@@ -14,7 +15,7 @@ use super::error::PipelineError;
 use super::inlet::{LONGEST_LOOK_UP, LOOK_UP};
 use super::lane_guest::Wakers;
 use super::on_error_policy::OnErrorPolicy;
-use super::operator_lane::{OperatorLane, Turn};
+use super::operator_lane::OperatorLane;
 use super::sink_lane::SinkLane;
 use super::source_lane::{Made, SourceEnd, SourceLane};
 use super::stopped::Stopped;
@@ -113,6 +114,7 @@ impl Chain {
     }
 
     fn work(&mut self, clock: &mut ChainClock) -> Result<(), Stopped> {
+        self.lanes.iter_mut().filter_map(|member| member.lane.as_mut()).for_each(|lane| lane.begin());
         if self.source.is_some() {
             self.control.wait_for_go()?;
         }
@@ -199,6 +201,7 @@ impl Chain {
             && head.end.is_none()
         {
             head.lane.outlet.flush()?;
+            head.lane.outlet.tell_in_silence()?;
         }
         for lane in self.lanes.iter_mut().filter_map(|member| member.lane.as_mut()) {
             lane.flush()?;
@@ -227,12 +230,15 @@ impl Chain {
             let until = head.idle_until.filter(|_| !head.lane.is_paused());
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let left = self.control.sources_end().shorten(left);
+            let left = left.into_iter().chain(head.lane.outlet.tells_in()).min();
             head.lane.epochs.as_ref().map_or(left, |epochs| epochs.shorten(left))
         });
+        let tells_in = self.lanes.iter_mut().filter_map(|member| member.lane.as_mut()?.tells_in()).min();
+        let until = source.into_iter().chain(tells_in).min();
         let can_go_on: Vec<bool> = (0..self.lanes.len()).map(|at| self.can_take(at + 1)).collect();
         let mut lightly = true;
         for most in [LIGHTLY, LOOK_UP * (self.looks + 1)] {
-            let most = source.map_or(most, |source| source.min(most));
+            let most = until.map_or(most, |until| until.min(most));
             let mut stays_awake = false;
             for lane in self.sleepers(&can_go_on) {
                 stays_awake |= lane.arm(lightly);
@@ -242,7 +248,7 @@ impl Chain {
             for (at, lane) in self.sleepers(&can_go_on).enumerate() {
                 woken |= lane.disarm(died.get(at).copied().unwrap_or(false))?;
             }
-            if woken || source.is_some_and(|source| source <= most) {
+            if woken || until.is_some_and(|until| until <= most) {
                 self.looks = 0;
                 return Ok(());
             }

@@ -1,15 +1,18 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::epochs::EpochLane;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
-use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
+use super::outlet::Outlet;
 use super::outlets::Outlets;
 use super::printed_outputs::PrintedOutputs;
 use super::saved_run::GuestPosition;
+use super::source_clock::SourceClock;
 use super::source_lane::SourceEnd;
 use super::stopped::Stopped;
+use super::target::{BATCH_BYTES, BATCH_RECORDS};
 use sage_batch::{Batch, BatchPool, Origin};
 use sage_sandbox::{Failure, Progress};
 use sage_store::FrameKind;
@@ -34,6 +37,8 @@ pub(super) struct ComponentSourceLane {
     pub(super) instances: u32,
     /// The epochs of the run, if it has any.
     pub(super) epochs: Option<EpochLane>,
+    /// How far event time is, if the source has a watermark.
+    pub(super) clock: Option<SourceClock>,
     /// Where an earlier run was.
     pub(super) from: Option<GuestPosition>,
     /// Whether the source had ended in the run before.
@@ -70,10 +75,13 @@ impl ComponentSourceLane {
                     position = self.supervisor.guest().position();
                     clock.batch();
                     self.supervisor.measure(&self.policy.counters);
-                    match progress? {
+                    let progress = progress?;
+                    self.move_on()?;
+                    match progress {
                         Progress::More => {}
                         Progress::Idle(time) => {
                             self.flush()?;
+                            let time = self.changes_in().map_or(time, |changes| changes.min(time));
                             self.supervisor.guest().rest();
                             clock.read();
                             match &self.epochs {
@@ -103,6 +111,19 @@ impl ComponentSourceLane {
         Ok(SourceEnd::StoppedEarly)
     }
 
+    /// Moves event time on behind everything that was sent.
+    fn move_on(&mut self) -> Result<(), Stopped> {
+        let Some(clock) = &mut self.clock else { return Ok(()) };
+        self.outlets.advance(clock.watermark());
+        self.outlets.tell_in_silence()
+    }
+
+    /// The time until event time changes without records, or has to be told.
+    fn changes_in(&mut self) -> Option<Duration> {
+        let clock = self.clock.as_ref()?;
+        clock.changes_in().into_iter().chain(self.outlets.tells_in()).min()
+    }
+
     /// The number of records that were sent, and the position behind them.
     fn begin(&mut self) -> Result<(u64, Result<Vec<u8>, Failure>), Stopped> {
         let Some(GuestPosition { records, position }) = self.from.take() else {
@@ -125,6 +146,9 @@ impl ComponentSourceLane {
         epochs.part(FrameKind::Position, position.to_bytes())?;
         if self.has_ended {
             epochs.part(FrameKind::Ended, Vec::new())?;
+        }
+        if let Some(saved) = self.clock.as_ref().and_then(SourceClock::save) {
+            epochs.part(FrameKind::Watermark, saved)?;
         }
         self.outlets.mark(epoch.number)?;
         epochs.done(epoch)?;
@@ -161,6 +185,9 @@ impl ComponentSourceLane {
             batch.set_ingested(self.policy.control.now());
             delivered = delivered.and_then(|()| {
                 let batch = self.printed.without_unprintable(emission.port, batch, &self.policy, &self.pool)?;
+                if let Some(clock) = &mut self.clock {
+                    clock.saw(&batch);
+                }
                 send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool)
             });
         }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answers::{AnswerCollector, Outputs};
 use super::field_reader::{FieldReader, Unread};
@@ -8,9 +9,10 @@ use super::preparation::Preparation;
 use super::printed_outputs::PrintedOutputs;
 use super::stopped::Stopped;
 use sage_batch::fields::{FieldType, Part, Schema, Table};
-use sage_batch::{Batch, BatchPool, Column};
+use sage_batch::{Batch, BatchPool, Column, Producer};
 use sage_formats::key::KeyWriter;
 use sage_plan::{ChosenField, Kind};
+use sage_time::Watermark;
 
 /// The `fields` and the `key` of an input, on one edge: reads the fields if the records are text, makes the keys, and
 /// leaves only the chosen fields.
@@ -78,8 +80,25 @@ impl Preparation for EdgeInput {
         self.refusals.outlets.rejects.flush()
     }
 
-    fn mark(&self, epoch: u64) {
-        self.refusals.outlets.rejects.mark(epoch);
+    fn advance(&mut self, to: Watermark) {
+        self.refusals.outlets.rejects.advance(to);
+    }
+
+    fn tell_in_silence(&mut self) -> Result<Option<Duration>, Stopped> {
+        let rejects = &mut self.refusals.outlets.rejects;
+        rejects.tell_in_silence().map(|()| rejects.tells_in())
+    }
+
+    fn mark(&mut self, epoch: u64) -> Result<(), Stopped> {
+        self.refusals.outlets.rejects.mark(epoch)
+    }
+
+    fn producers(&mut self) -> Vec<Producer> {
+        self.refusals.outlets.rejects.producers()
+    }
+
+    fn join_as(&mut self, producers: &mut dyn Iterator<Item = Producer>) {
+        self.refusals.outlets.rejects.join_as(producers);
     }
 }
 

@@ -11,9 +11,14 @@ use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, DirectSend, Inbox, NotTaken, Popped};
 use sage_observe::{InstanceCounters, Latency};
 use sage_sandbox::Failure;
+use sage_time::Watermark;
 
 /// The input of a lane: its inbox, and before the batches that wait there, the batches that a failed guest
 /// returned.
+///
+/// A watermark that comes without a batch waits until everything before it was answered. Behind a batch that moves
+/// event time on, nothing is handed over to a guest with timers before the lane has [reached](Inlet::reached) that
+/// time: its timers fire before it sees later records.
 ///
 /// If the guest has a [`DirectSend`], batches bypass the lane while nothing waits here. The bypass is only open
 /// then: after a failure the returned batches go first.
@@ -37,6 +42,20 @@ pub(super) struct Inlet {
     /// The last epoch whose mark has come, and whether the lane has yet to cross it.
     marked: u64,
     crosses: bool,
+    risen: Option<Risen>,
+    /// The event time that the lane has reached, and whether the guest waits until it has reached a later one.
+    reached: Watermark,
+    is_timed: bool,
+    waits_for_timers: bool,
+}
+
+/// A watermark that has come without a batch.
+struct Risen {
+    watermark: Watermark,
+    /// Its number in the inbox.
+    ticket: u64,
+    /// Number of batches that came before it and are not answered yet.
+    behind: usize,
 }
 
 /// The form in which a guest takes records.
@@ -97,15 +116,19 @@ impl Inlet {
             batch_time,
             marked: 0,
             crosses: false,
+            risen: None,
+            reached: Watermark::NONE,
+            is_timed: guest.has_timers(),
+            waits_for_timers: false,
         }
     }
 
     /// Hands over the available batches, as far as the guest has room.
     pub(super) fn fill(&mut self, guest: &mut dyn LaneGuest) -> Result<(), Stopped> {
-        while guest.has_room() {
+        while guest.has_room() && self.risen.is_none() && !self.waits_for_timers {
             let next = match self.waiting.pop_front() {
                 Some(held) => held,
-                None => match self.next()? {
+                None => match self.next(guest)? {
                     Some(held) => held,
                     None => return Ok(()),
                 },
@@ -113,10 +136,13 @@ impl Inlet {
             // A guest elsewhere only takes the batch; its calls have no time here.
             let batch_time = self.batch_time.as_deref().filter(|_| self.direct_send.is_none());
             let begun = batch_time.map(|batch_time| (batch_time, Instant::now()));
+            let now = next.batch.watermark();
+            let moves_on = self.is_timed && now != self.reached && guest.waits_between(self.reached.time, now.time);
             if let Err(held) = guest.hand_over(next) {
                 self.waiting.push_front(held);
                 return Ok(());
             }
+            self.waits_for_timers = moves_on;
             if let Some((batch_time, begun)) = begun {
                 batch_time.worked(begun.elapsed());
             }
@@ -130,9 +156,12 @@ impl Inlet {
         guest: &mut dyn LaneGuest,
         timeout: Option<Duration>,
     ) -> Result<Result<(), Failure>, Stopped> {
-        if let Some(guest) = guest.direct() {
-            let waiting = self.next()?;
-            let idle = waiting.is_none() && !self.ended && !self.crosses;
+        if self.risen.is_some() {
+            return Ok(Ok(()));
+        }
+        if guest.direct().is_some() {
+            let waiting = self.next(guest)?;
+            let idle = waiting.is_none() && !self.ended && !self.crosses && self.risen.is_none();
             self.waiting.extend(waiting);
             if !idle {
                 return Ok(Ok(()));
@@ -140,10 +169,12 @@ impl Inlet {
             let came = self.tally.counters.records_in.get();
             self.looks = if came == self.came { LONGEST_LOOK_UP.min(self.looks + 1) } else { 1 };
             self.came = came;
-            return Ok(guest.wait(LOOK_UP * self.looks));
+            let most = LOOK_UP * self.looks;
+            let most = timeout.map_or(most, |timeout| timeout.min(most));
+            return Ok(guest.direct().map_or(Ok(()), |guest| guest.wait(most)));
         }
         let popped = self.inbox.pop(timeout, self.marked);
-        let waiting = self.admit(popped)?;
+        let waiting = self.admit(popped, guest)?;
         self.waiting.extend(waiting);
         Ok(Ok(()))
     }
@@ -176,7 +207,30 @@ impl Inlet {
     }
 
     pub(super) fn has_direct_send(&self) -> bool {
-        self.direct_send.is_some() && self.form.allows_bypass()
+        self.direct_send.is_some() && self.allows_bypass()
+    }
+
+    /// Whether batches may go to the guest past its lane.
+    fn allows_bypass(&self) -> bool {
+        self.form.allows_bypass() && !self.is_timed
+    }
+
+    /// A watermark that has come without a batch, with its number in the inbox, if everything before it was answered.
+    pub(super) fn take_risen(&mut self) -> Option<(Watermark, u64)> {
+        let risen = self.risen.take_if(|risen| risen.behind == 0)?;
+        Some((risen.watermark, risen.ticket))
+    }
+
+    /// The answer to a batch was taken.
+    pub(super) fn answered(&mut self) {
+        if let Some(risen) = &mut self.risen {
+            risen.behind = risen.behind.saturating_sub(1);
+        }
+    }
+
+    /// The lane has reached this event time.
+    pub(super) fn reached(&mut self, watermark: Watermark) {
+        (self.reached, self.waits_for_timers) = (watermark, false);
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {
@@ -185,38 +239,39 @@ impl Inlet {
 
     /// The epoch that the lane has to cross, if everything before it was handed over. It is the caller's from now on.
     pub(super) fn take_crossing(&mut self) -> Option<u64> {
-        let crosses = self.crosses && self.waiting.is_empty();
+        let crosses = self.crosses && self.waiting.is_empty() && self.risen.is_none();
         self.crosses &= !crosses;
         crosses.then_some(self.marked)
     }
 
     /// Returns `true` if no batch is left and none will come.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended && self.waiting.is_empty()
+        self.ended && self.waiting.is_empty() && self.risen.is_none()
     }
 
-    fn next(&mut self) -> Result<Option<InFlight>, Stopped> {
+    fn next(&mut self, guest: &dyn LaneGuest) -> Result<Option<InFlight>, Stopped> {
         let popped = match &self.direct_send {
             // Batches that bypass the lane would not get their form.
-            _ if !self.form.allows_bypass() => return self.next_in_line(),
-            None => self.inbox.pop(Some(Duration::ZERO), self.marked),
+            Some(_) if !self.allows_bypass() => return self.next_in_line(guest),
+            None => return self.next_in_line(guest),
             Some(_) if self.open && !self.inbox.has_news() => return Ok(None),
             Some(_) => self.inbox.pop_or_open(self.marked),
         };
         self.open = matches!(popped, Popped::Empty | Popped::Mark(_));
-        self.admit(popped)
+        self.admit(popped, guest)
     }
 
-    fn next_in_line(&mut self) -> Result<Option<InFlight>, Stopped> {
+    fn next_in_line(&mut self, guest: &dyn LaneGuest) -> Result<Option<InFlight>, Stopped> {
         let popped = self.inbox.pop(Some(Duration::ZERO), self.marked);
-        self.admit(popped)
+        self.admit(popped, guest)
     }
 
-    fn admit(&mut self, popped: Popped) -> Result<Option<InFlight>, Stopped> {
+    fn admit(&mut self, popped: Popped, guest: &dyn LaneGuest) -> Result<Option<InFlight>, Stopped> {
         match popped {
             Popped::Batch(batch, ticket) => {
                 self.tally.count(&batch);
-                let (batch, unread) = match &mut self.form {
+                let watermark = batch.watermark();
+                let (mut batch, unread) = match &mut self.form {
                     Form::Bytes(None) => (batch, None),
                     Form::Bytes(Some(text)) => text.write(batch, &self.pool),
                     Form::Fields(readers) => {
@@ -227,7 +282,12 @@ impl Inlet {
                         }
                     }
                 };
+                batch.set_watermark(watermark);
                 Ok(Some(InFlight { batch, ticket, unread }))
+            }
+            Popped::Watermark(watermark, ticket) => {
+                self.risen = Some(Risen { watermark, ticket, behind: guest.in_flight() });
+                Ok(None)
             }
             Popped::Empty => Ok(None),
             Popped::Mark(epoch) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::field_reader::Unread;
 use super::stopped::Stopped;
 use sage_batch::{Batch, DirectSend};
-use sage_sandbox::{Answer, Failure, Progress};
+use sage_sandbox::{Answer, Failure, LostWindow, Progress};
 
 /// The guest of a lane. It runs in the lane's own thread or in a worker process.
 ///
@@ -75,6 +75,16 @@ pub trait LaneGuest: Send {
     /// The guest failed, or answered with an error.
     fn end(&mut self) -> Result<&mut Answer, Failure>;
 
+    /// window: raises the watermark, and finishes up to `most` windows that are due. `true` means that more are due. The
+    /// answer holds the emitted records.
+    ///
+    /// # Errors
+    /// The guest failed. The windows are as before.
+    fn advance(&mut self, watermark: i64, most: u32) -> Result<(bool, &mut Answer), Failure>;
+
+    /// window, after a failure and before the next start: gives up the window that is finished first at this watermark.
+    fn give_up_window(&mut self, watermark: i64) -> Option<LostWindow>;
+
     /// Closes the guest. No call follows.
     ///
     /// # Errors
@@ -107,6 +117,18 @@ pub trait LaneGuest: Send {
     /// The errors of `send`.
     fn save(&mut self, _whole: bool, _send: &mut dyn FnMut(&[u8]) -> Result<(), Stopped>) -> Result<(), Stopped> {
         Ok(())
+    }
+
+    /// process: whether the guest does something when event time moves on. Such a guest gets all batches through its
+    /// lane, and none behind a batch that moves event time on before its timers have fired.
+    fn has_timers(&self) -> bool {
+        false
+    }
+
+    /// Whether the guest must know of a watermark between these two before it sees later records. Only asked of a guest
+    /// [with timers](LaneGuest::has_timers).
+    fn waits_between(&self, _before: i64, _now: i64) -> bool {
+        true
     }
 
     /// Declares that the lane is about to wait for input, so the guest needs no watching meanwhile.

@@ -97,5 +97,6 @@ fn guest_spec(
         log: LogTo::Here,
         stop: stop.clone(),
         edges: Arc::default(),
+        windows: component.windows,
     }
 }

@@ -10,8 +10,9 @@ use sage_batch::{Origin, Record};
 use sage_machine::limit_below;
 use sage_observe::{ErrorCounts, InstanceCounters};
 use sage_plan::OnError;
-use sage_sandbox::{Failure, FailureCode};
+use sage_sandbox::{Failure, FailureCode, LostWindow};
 use sage_text::plain_text;
+use sage_time::Window;
 
 /// Decides about failed and rejected records of one instance, and carries out the decision.
 #[derive(Clone)]
@@ -131,6 +132,7 @@ impl OnErrorPolicy {
                 code: code.name(),
                 message: &plain_text(&message),
                 attempts: 1,
+                window: None,
                 at: SystemTime::now(),
             };
             if let Err(error) = self.keep(letter) {
@@ -159,7 +161,30 @@ impl OnErrorPolicy {
         }
         let message = format!("`end` failed: {}", failure.message);
         let nothing = Record::of(b"", Origin::NONE);
-        self.write_letter(nothing, failure.code, &message, attempts).map_err(|error| self.connector_failed(&error))
+        self.write_letter(nothing, failure.code, &message, attempts, None)
+            .map_err(|error| self.connector_failed(&error))
+    }
+
+    /// Handles a window that the operator cannot finish. Its records were handled when they were folded.
+    pub(super) fn window_failed(&self, lost: &LostWindow, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
+        let Window { start, end } = lost.window;
+        let message =
+            format!("the window from {start} to {end} (microseconds) cannot be finished: {}", failure.message);
+        let failure = Failure { message, ..failure.clone() };
+        if matches!(self.on_error, OnError::Fail) || self.control.is_stopped() {
+            return Err(self.stage_failed(&failure));
+        }
+        self.errors.count(failure.code.name());
+        self.counters.windows_failed.add(1);
+        let (operator, instance) = (&*self.stage, self.instance);
+        tracing::error!(operator, instance, %failure, "a window is given up; its output is missing");
+        let record = Record {
+            key: Some(&lost.key),
+            timestamp: Some(end.saturating_sub(1)),
+            ..Record::of(&lost.accumulator, Origin::NONE)
+        };
+        self.write_letter(record, failure.code, &failure.message, attempts, Some(lost.window))
+            .map_err(|error| self.connector_failed(&error))
     }
 
     /// Handles an output record that comes from no input record and cannot be sent on.
@@ -171,7 +196,7 @@ impl OnErrorPolicy {
         self.errors.count(failure.code.name());
         let (operator, instance) = (&*self.stage, self.instance);
         tracing::error!(operator, instance, reason, "an output record is left out");
-        self.write_letter(record, failure.code, reason, 1).map_err(|error| self.connector_failed(&error))
+        self.write_letter(record, failure.code, reason, 1, None).map_err(|error| self.connector_failed(&error))
     }
 
     /// Handles a failure that belongs to no record. After a cut it does not count as a cause, because the cut
@@ -219,7 +244,7 @@ impl OnErrorPolicy {
     }
 
     fn bury(&self, record: Record<'_>, code: FailureCode, message: &str, attempts: u32) -> Result<(), Stopped> {
-        match self.write_letter(record, code, message, attempts) {
+        match self.write_letter(record, code, message, attempts, None) {
             Ok(()) => {
                 self.counters.dead_lettered.add(1);
                 Ok(())
@@ -237,6 +262,7 @@ impl OnErrorPolicy {
         code: FailureCode,
         message: &str,
         attempts: u32,
+        window: Option<Window>,
     ) -> Result<(), ConnectorError> {
         let from = self.provenance.of(record.origin);
         let letter = DeadLetter {
@@ -255,6 +281,7 @@ impl OnErrorPolicy {
             code: code.name(),
             message,
             attempts,
+            window,
             at: SystemTime::now(),
         };
         self.keep(letter)

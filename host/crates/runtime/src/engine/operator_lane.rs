@@ -9,17 +9,20 @@ use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::inlet::Inlet;
 use super::kept_fields::KeptFields;
 use super::lane_clock::LaneClock;
-use super::lane_guest::{InFlight, LaneGuest, Wakers};
+use super::lane_guest::{InFlight, LaneGuest};
+use super::lane_time::LaneTime;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
 use super::printed_outputs::PrintedOutputs;
 use super::recovery::{Recovery, Step};
 use super::sequencer::Sequencer;
 use super::stopped::Stopped;
-use sage_batch::{Batch, BatchPool, Inbox};
+use super::window_time::WindowTime;
+use sage_batch::{Batch, BatchPool};
 use sage_plan::Kind;
 use sage_sandbox::{Answer, Failure, FailureCode};
 use sage_store::FrameKind;
+use sage_time::Watermark;
 
 /// A lane of an operator or of a sink component: takes batches, calls its guest, and sends the answers on.
 ///
@@ -54,19 +57,16 @@ pub(super) struct OperatorLane {
     pub(super) warned: Vec<FailureCode>,
     /// The epochs of the run, if it has any.
     pub(super) epochs: Option<EpochLane>,
+    /// How far event time is.
+    pub(super) time: LaneTime,
     /// Whether the lane had ended in the run before: its guest is not told of the end a second time.
     pub(super) has_ended: bool,
-}
-
-/// The result of a lane's turn in a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// The lane took an answer.
-    Moved,
-    /// The lane waits for its guest, for batches, or for room.
-    Waits,
-    /// The lane has sent its last output.
-    Ended,
+    /// window: the watermarks of which the guest has to be told.
+    pub(super) windows: Option<WindowTime>,
+    /// The event time to which the lane moves on when the steps of its windows are done.
+    pub(super) moving: Option<Watermark>,
+    /// In a chain: whether the windows were told of the end of the input.
+    pub(super) has_closed: bool,
 }
 
 impl OperatorLane {
@@ -79,11 +79,15 @@ impl OperatorLane {
 
     fn work(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
         let mut outputs = Outputs::default();
+        self.outlets.advance(self.time.reached());
         loop {
             if !outputs.unflushed.is_due(self.flush_interval) {
                 self.inlet.fill(self.supervisor.guest())?;
             }
-            if self.take_answer(&mut outputs)? {
+            if let Some((watermark, ticket)) = self.inlet.take_risen() {
+                self.rise(watermark, ticket, &mut outputs)?;
+                while self.recover(&mut outputs)? {}
+            } else if self.take_answer(&mut outputs)? {
                 while self.recover(&mut outputs)? {}
                 clock.batch();
                 self.supervisor.measure(&self.policy.counters);
@@ -102,7 +106,7 @@ impl OperatorLane {
 
     /// Waits for the oldest answer and sends its outputs. `false` means that nothing is in flight. After a
     /// failure, [recover](Self::recover) must be called before the next answer is taken.
-    fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
+    pub(super) fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
         let Some((InFlight { batch, ticket, unread }, answered)) = self.supervisor.guest().answer() else {
             return Ok(false);
         };
@@ -117,6 +121,7 @@ impl OperatorLane {
             kept: kept_by(&mut self.kept_fields, &batch),
             printed: &self.printed_outputs,
         };
+        let watermark = batch.watermark();
         let unread = unread.map_or(Ok(()), |unread| taking.unread(&unread, outputs));
         let done = match answered {
             Ok(answer) => {
@@ -133,89 +138,52 @@ impl OperatorLane {
                 unread.and_then(|()| self.failed(Step::Call(batch, 1), &failure, outputs))
             }
         };
+        self.inlet.answered();
+        self.time.is_due(watermark);
         self.recovery.set_ticket(Some(ticket));
         self.send_in_turn(outputs)?;
         done?;
         Ok(true)
     }
 
-    /// In a chain: takes an answer, if one is available and `can_go_on` is set, and hands over the available
-    /// batches.
-    pub(super) fn turn(&mut self, outputs: &mut Outputs, can_go_on: bool) -> Result<Turn, Stopped> {
-        if !self.recovery.is_empty() {
-            // The outputs of a piece are sent before the next piece makes more.
-            if !can_go_on {
-                return Ok(Turn::Waits);
+    /// Takes a watermark that has come without a batch.
+    pub(super) fn rise(&mut self, watermark: Watermark, ticket: u64, outputs: &mut Outputs) -> Result<(), Stopped> {
+        self.time.is_due(watermark);
+        self.recovery.set_ticket(Some(ticket));
+        self.send_in_turn(outputs)
+    }
+
+    /// Moves event time on to that of the batch, or of the watermark, that the lane has just worked off: everything
+    /// before it was handed over, answered and sent, and no later record was handed over to a guest with
+    /// [timers](LaneGuest::has_timers).
+    ///
+    /// If windows may be due, their steps come first, and the outputs learn of the watermark when what comes of them was
+    /// sent. A lane that shares its inbox with others is in its turn here.
+    fn move_on(&mut self) -> Result<(), Stopped> {
+        let to = match self.moving.take() {
+            Some(to) => to,
+            None => {
+                let Some(to) = self.time.take_due() else { return Ok(()) };
+                if self.policy.control.is_stopped() {
+                    return Err(Stopped);
+                }
+                if self.windows.as_mut().is_some_and(|windows| windows.take_due(to.time)) {
+                    self.recovery.first(Step::advance(to.time));
+                    self.moving = Some(to);
+                    return Ok(());
+                }
+                to
             }
-            self.recover(outputs)?;
-            self.supervisor.measure(&self.policy.counters);
-            return Ok(Turn::Moved);
-        }
-        self.inlet.fill(self.supervisor.guest())?;
-        let guest = self.supervisor.guest();
-        if guest.in_flight() > 0 {
-            if !can_go_on || !guest.direct().is_none_or(|guest| guest.is_answered()) {
-                return Ok(Turn::Waits);
-            }
-            self.take_answer(outputs)?;
-            self.supervisor.measure(&self.policy.counters);
-            return Ok(Turn::Moved);
-        }
-        if let Some(epoch) = self.inlet.take_crossing() {
-            self.cross(epoch, outputs)?;
-            return Ok(Turn::Moved);
-        }
-        if !self.inlet.has_ended() {
-            return Ok(Turn::Waits);
-        }
-        self.end(outputs)?;
-        Ok(Turn::Ended)
-    }
-
-    /// In a chain: returns `true` if this lane has room for a batch.
-    pub(super) fn can_take(&mut self) -> bool {
-        self.recovery.is_empty() && self.inlet.is_clear() && self.supervisor.guest().has_room()
-    }
-
-    /// In a chain: sends the gathered outputs.
-    pub(super) fn flush(&mut self) -> Result<(), Stopped> {
-        self.supervisor.guest().rest();
-        self.outlets.flush()
-    }
-
-    /// In a chain: see [`DirectGuest::arm`](super::DirectGuest::arm).
-    pub(super) fn arm(&mut self, lightly: bool) -> bool {
-        self.supervisor.guest().direct().is_none_or(|guest| guest.arm(lightly))
-    }
-
-    /// In a chain: see [`DirectGuest::disarm`](super::DirectGuest::disarm). A guest whose process has died is replaced
-    /// at once if nothing is in flight. Otherwise the next answer reports the death.
-    pub(super) fn disarm(&mut self, died: bool) -> Result<bool, Stopped> {
-        let guest = self.supervisor.guest();
-        let rung = guest.direct().is_none_or(|guest| guest.disarm(died));
-        if died && guest.in_flight() == 0 {
-            self.wait(&Outputs::default())?;
-        }
-        Ok(rung || died)
-    }
-
-    /// In a chain: see [`DirectGuest::wakers`](super::DirectGuest::wakers).
-    pub(super) fn wakers(&mut self) -> Option<Wakers<'_>> {
-        self.supervisor.guest().direct()?.wakers()
-    }
-
-    /// Returns `true` if batches bypass this lane on the way to its guest.
-    pub(super) fn goes_past(&self) -> bool {
-        self.inlet.has_direct_send()
-    }
-
-    pub(super) fn inbox(&self) -> &Arc<Inbox> {
-        self.inlet.inbox()
+        };
+        self.inlet.reached(to);
+        self.outlets.advance(to);
+        self.outlets.tell_in_silence()
     }
 
     /// Waits for work. A guest that is lost during the wait is replaced at once.
-    fn wait(&mut self, outputs: &Outputs) -> Result<(), Stopped> {
-        let timeout = outputs.unflushed.timeout(self.flush_interval);
+    pub(super) fn wait(&mut self, outputs: &Outputs) -> Result<(), Stopped> {
+        let flush = outputs.unflushed.timeout(self.flush_interval);
+        let timeout = flush.into_iter().chain(self.outlets.tells_in()).min();
         let waited = self.inlet.wait(self.supervisor.guest(), timeout)?;
         if self.kind == Kind::Map
             && let Some(answer) = self.supervisor.guest().resting_answer()
@@ -233,7 +201,7 @@ impl OperatorLane {
 
     /// Takes the next step that is left after a failure, and sends its outputs: see [`Recovery`]. `false` means
     /// that no step was left.
-    fn recover(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
+    pub(super) fn recover(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
         let Some(step) = self.recovery.next() else { return Ok(false) };
         let done = match self.take_step(step, outputs) {
             Ok(Err((step, failure))) => self.failed(step, &failure, outputs),
@@ -255,6 +223,17 @@ impl OperatorLane {
             },
             Step::End(attempt) => match guest.end() {
                 Ok(answer) => (self.pool.take(), attempt, true, answer),
+                Err(failure) => return Ok(Err((step, failure))),
+            },
+            Step::Advance { to, most, attempt } => match guest.advance(to, most) {
+                Ok((more, answer)) => {
+                    if more {
+                        // After a window that failed, calls grow again.
+                        let most = most.saturating_mul(2).min(Step::MOST_WINDOWS);
+                        self.recovery.first(Step::Advance { to, most, attempt: 1 });
+                    }
+                    (self.pool.take(), attempt, false, answer)
+                }
                 Err(failure) => return Ok(Err((step, failure))),
             },
         };
@@ -317,6 +296,20 @@ impl OperatorLane {
                     return Err(self.policy.stage_failed(failure));
                 }
             }
+            Step::Advance { to, most, attempt } => {
+                self.note(failure, 0);
+                if attempt <= retries {
+                    self.recovery.again(step);
+                } else if most > 1 {
+                    self.recovery.first(Step::Advance { to, most: most / 2, attempt: attempt + 1 });
+                } else {
+                    let Some(lost) = self.supervisor.guest().give_up_window(to) else {
+                        return Err(self.policy.stage_failed(failure));
+                    };
+                    self.policy.window_failed(&lost, failure, attempt)?;
+                    self.recovery.first(Step::advance(to));
+                }
+            }
         }
         self.supervisor.rebuild(failure, &self.policy)?;
         self.recovery.restore(&mut outputs.unflushed);
@@ -326,11 +319,19 @@ impl OperatorLane {
     /// sink: flushes its input, so that a later failure cannot lose it. Other kinds: tells the guest that its
     /// input has ended, and takes its last outputs.
     fn settle(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        // These outputs belong to no batch, so they wait for no turn.
+        // The end of the input closes all windows.
+        let step = if self.kind == Kind::Window { Step::advance(i64::MAX) } else { Step::End(1) };
+        self.take_steps(step, outputs)
+    }
+
+    /// Runs a step, what it leads to, and what is left after its failure. Its outputs belong to no batch, so they wait
+    /// for no turn.
+    fn take_steps(&mut self, step: Step, outputs: &mut Outputs) -> Result<(), Stopped> {
         self.recovery.set_ticket(None);
-        if let Err((step, failure)) = self.take_step(Step::End(1), outputs)? {
+        if let Err((step, failure)) = self.take_step(step, outputs)? {
             self.failed(step, &failure, outputs)?;
         }
+        self.send(outputs)?;
         while self.recover(outputs)? {}
         Ok(())
     }
@@ -347,10 +348,14 @@ impl OperatorLane {
     /// be recovered.
     fn send_in_turn(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
         let (Some(sequencer), Some(ticket)) = (self.sequencer.clone(), self.recovery.ticket()) else {
-            return self.send(outputs);
+            self.send(outputs)?;
+            return if self.recovery.is_empty() { self.move_on() } else { Ok(()) };
         };
         sequencer.wait(ticket).map_err(|_| Stopped)?;
         self.send(outputs)?;
+        if self.recovery.is_empty() {
+            self.move_on()?;
+        }
         if self.recovery.is_empty() {
             self.outlets.flush()?;
             sequencer.advance();
@@ -386,22 +391,26 @@ impl OperatorLane {
             self.pool.reclaim_buffer(answer.column());
         }
         clock.read();
-        self.outlets.flush()
+        self.outlets.flush()?;
+        self.outlets.tell_in_silence()
     }
 
     /// Hands over what the lane has at an epoch. Everything before the epoch has been answered.
-    fn cross(&mut self, epoch: u64, outputs: &mut Outputs) -> Result<(), Stopped> {
+    pub(super) fn cross(&mut self, epoch: u64, outputs: &mut Outputs) -> Result<(), Stopped> {
         if self.kind == Kind::Sink {
             self.settle(outputs)?;
         }
         if let Some(epochs) = &mut self.epochs {
             let begun = epochs.begun(epoch);
-            if self.kind == Kind::Process && !self.has_ended {
+            if matches!(self.kind, Kind::Process | Kind::Window) && !self.has_ended {
                 let kind = if begun.whole { FrameKind::Base } else { FrameKind::Changes };
                 self.supervisor.guest().save(begun.whole, &mut |state| epochs.part(kind, state.to_vec()))?;
             }
             if self.has_ended {
                 epochs.part(FrameKind::Ended, Vec::new())?;
+            }
+            if let Some(saved) = self.time.save() {
+                epochs.part(FrameKind::Watermark, saved)?;
             }
             epochs.done(begun)?;
         }
@@ -409,8 +418,8 @@ impl OperatorLane {
     }
 
     /// Closes the guest after the last batch.
-    fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        if !self.has_ended {
+    pub(super) fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if !self.has_ended && !self.has_closed {
             self.settle(outputs)?;
         }
         if let Err(failure) = self.supervisor.close(&self.policy.counters) {

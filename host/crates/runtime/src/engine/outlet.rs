@@ -1,19 +1,17 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::batch_time::{BatchTime, MOMENT, Run};
+use super::batch_time::{BatchTime, Run};
 use super::follows::Follows;
 use super::partition::place_of;
 use super::preparation::Preparation;
 use super::scatter::Scatter;
 use super::stopped::Stopped;
-use sage_batch::{Batch, BatchPool, Column, Inbox, Refused, SharedRoom};
-use sage_observe::InstanceCounters;
+use super::target::{BATCH_BYTES, Destination, Sending, Target};
+use sage_batch::{Batch, BatchPool, Column, Inbox, Producer, SharedRoom};
 use sage_plan::Partition;
+use sage_time::Watermark;
 
-/// Target size of a batch. Larger batches leave the cache and copy at a fifth of the speed. Smaller batches
-/// cause too many wake-ups.
-pub(super) const BATCH_BYTES: usize = 64 << 10;
 /// Target size of a batch for a worker. A batch for a worker costs more than a call in the lane's own thread:
 /// 5 % of the CPU of generate to discard. A window of such batches fits into the ring.
 const BATCH_BYTES_FOR_WORKERS: usize = 120 << 10;
@@ -21,15 +19,14 @@ const BATCH_BYTES_FOR_WORKERS: usize = 120 << 10;
 const MANY_TARGETS: usize = 64;
 /// Weight of the batches that are held. They are still in the CPU's second-level cache then.
 const HELD_BYTES: usize = 1 << 20;
-/// Most rows that are added to a batch before its size is looked at.
-const ROWS_AT_A_TIME: usize = 64;
-/// Maximum records of a batch.
-pub(super) const BATCH_RECORDS: usize = 4096;
-
 /// An output of a lane: sends batches along every edge that leaves it.
 pub(super) struct Outlet {
     routes: Vec<Route>,
     pool: Arc<BatchPool>,
+    /// How far event time is behind everything that was sent.
+    watermark: Watermark,
+    /// When receivers in silence are told of the watermark, if some may not know it.
+    tells: Option<Instant>,
 }
 
 /// An edge from the view of one sending lane.
@@ -52,32 +49,9 @@ pub(super) struct Route {
     scatter: Scatter,
     /// Key, with many receivers: records that are not yet sent to where they belong.
     held: Batch,
-}
-
-struct Target {
-    inbox: Arc<Inbox>,
-    /// The edge's position among the inputs of the receiver.
-    edge: u32,
-    consumer: Arc<InstanceCounters>,
-    /// Records that wait until a batch is large enough to send.
-    gathered: Batch,
-    /// Maximum weight of a batch that the inbox's credit admits.
-    heaviest: usize,
-    /// Time of the last push.
-    pushed: Option<Instant>,
-    /// Batches were pushed without waking the receiver.
-    quiet: bool,
-    follows: Follows,
-    /// The buffer of a batch that the receiver no longer needs, still in this CPU's cache.
-    spare: Vec<u8>,
-}
-
-/// A receiver of a [`Route`].
-#[derive(Clone)]
-pub(super) struct Destination {
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) consumer: Arc<InstanceCounters>,
-    pub(super) credit: usize,
+    /// How far event time is behind everything that was sent, and behind everything that is not held.
+    watermark: Watermark,
+    settled: Watermark,
 }
 
 impl Route {
@@ -91,24 +65,7 @@ impl Route {
             _ => (destinations, turn),
         };
         let lanes = destinations.first().map_or(1, Vec::len);
-        let targets: Vec<_> = destinations
-            .iter()
-            .flatten()
-            .map(|to| {
-                to.inbox.join();
-                Target {
-                    inbox: Arc::clone(&to.inbox),
-                    edge,
-                    consumer: Arc::clone(&to.consumer),
-                    gathered: Batch::new(),
-                    heaviest: to.credit,
-                    pushed: None,
-                    quiet: false,
-                    follows: Follows::default(),
-                    spare: Vec::new(),
-                }
-            })
-            .collect();
+        let targets: Vec<_> = destinations.iter().flatten().map(|to| Target::new(to, edge)).collect();
         Self {
             partition,
             targets,
@@ -121,6 +78,8 @@ impl Route {
             run: Run::default(),
             scatter: Scatter::default(),
             held: Batch::new(),
+            watermark: Watermark::NONE,
+            settled: Watermark::NONE,
         }
     }
 
@@ -148,12 +107,17 @@ impl Route {
         refused.into_iter().try_for_each(|refused| preparation.refuse(refused))
     }
 
+    fn sending<'p>(&self, pool: &'p BatchPool) -> Sending<'p> {
+        Sending { pool, watermark: self.settled }
+    }
+
     fn spread(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
         if let Some(room) = &self.room {
             room.wait();
         }
+        let sending = self.sending(pool);
         if let [only] = self.targets.as_mut_slice() {
-            return only.gather(batch, pool);
+            return only.gather(batch, sending);
         }
         match self.partition {
             Partition::Key if self.targets.len() >= MANY_TARGETS => return self.hold(batch, pool),
@@ -173,7 +137,7 @@ impl Route {
             }
             Partition::Broadcast => {
                 for target in &mut self.targets {
-                    target.gather(copy_of(&batch, pool), pool)?;
+                    target.gather(copy_of(&batch, pool), sending)?;
                 }
             }
         }
@@ -201,8 +165,9 @@ impl Route {
     }
 
     fn send_to(&mut self, target: usize, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
+        let sending = self.sending(pool);
         match self.targets.get_mut(target) {
-            Some(target) => target.gather(batch, pool),
+            Some(target) => target.gather(batch, sending),
             None => Ok(()),
         }
     }
@@ -216,10 +181,11 @@ impl Route {
             instance.unwrap_or(chosen) * lanes + lane
         };
         self.scatter.sort(batch.len(), self.targets.len(), place);
+        let sending = self.sending(pool);
         let mut sent = Ok(());
         for (rows, target) in self.scatter.groups().zip(&mut self.targets) {
             match sent {
-                Ok(()) => sent = target.append_rows(batch, rows, pool),
+                Ok(()) => sent = target.append_rows(batch, rows, sending),
                 Err(Stopped) => target.lose(rows.len()),
             }
         }
@@ -245,6 +211,7 @@ impl Route {
         let sent = self.scatter(&held, pool, None);
         held.clear();
         self.held = held;
+        self.settled = self.watermark;
         sent
     }
 
@@ -257,13 +224,67 @@ impl Route {
             // An idle sender keeps no large buffer.
             self.held = Batch::new();
         }
+        let sending = self.sending(pool);
         self.targets.iter_mut().try_for_each(|target| {
-            target.flush(pool)?;
+            target.flush(sending)?;
             if std::mem::take(&mut target.quiet) {
                 target.inbox.announce();
             }
             Ok(())
         })
+    }
+
+    /// Moves event time on behind everything that was sent.
+    fn advance(&mut self, to: Watermark) {
+        self.watermark = to;
+        if self.held.is_empty() {
+            self.settled = to;
+        }
+        if let Some(preparation) = &mut self.preparation {
+            preparation.advance(to);
+        }
+    }
+
+    /// Tells receivers in silence of the watermark. Returns the time until the next has to be told.
+    fn tell_in_silence(&mut self, pool: &BatchPool, now: Instant) -> Result<Option<Duration>, Stopped> {
+        if self.settled != self.watermark {
+            self.scatter_held(pool)?;
+        }
+        let sending = self.sending(pool);
+        let mut next = match &mut self.preparation {
+            Some(preparation) => preparation.tell_in_silence()?,
+            None => None,
+        };
+        for target in &mut self.targets {
+            next = sooner(next, target.tell_in_silence(sending, now)?);
+        }
+        Ok(next)
+    }
+
+    /// Tells every receiver of the watermark, and marks an epoch behind it.
+    fn mark(&mut self, epoch: u64, pool: &BatchPool) -> Result<(), Stopped> {
+        if let Some(preparation) = &mut self.preparation {
+            preparation.mark(epoch)?;
+        }
+        let sending = self.sending(pool);
+        self.targets.iter_mut().try_for_each(|target| {
+            target.tell(sending)?;
+            target.inbox.mark(epoch);
+            Ok(())
+        })
+    }
+
+    /// Each of its producers, in order.
+    fn producers(&mut self) -> Vec<Producer> {
+        let rejects = self.preparation.as_mut().map(|preparation| preparation.producers());
+        self.targets.iter().map(Target::producer).chain(rejects.into_iter().flatten()).collect()
+    }
+
+    fn join_as(&mut self, producers: &mut dyn Iterator<Item = Producer>) {
+        self.targets.iter_mut().zip(&mut *producers).for_each(|(target, producer)| target.join_as(producer));
+        if let Some(preparation) = &mut self.preparation {
+            preparation.join_as(producers);
+        }
     }
 
     fn leave(&mut self) {
@@ -274,105 +295,59 @@ impl Route {
         for target in &mut self.targets {
             let gathered = std::mem::take(&mut target.gathered);
             target.lose(gathered.len());
-            target.inbox.leave();
+            target.leave();
         }
-    }
-}
-
-impl Target {
-    /// Sends a batch, or gathers it if it is small.
-    fn gather(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
-        let worth_sending = batch.weight() * 2 >= BATCH_BYTES || batch.len() * 2 >= BATCH_RECORDS;
-        if self.gathered.is_empty() && worth_sending {
-            return self.push(batch, pool);
-        }
-        self.append(&batch, 0, batch.len(), pool)?;
-        pool.put(batch);
-        Ok(())
-    }
-
-    fn append_rows(&mut self, batch: &Batch, rows: &[u32], pool: &BatchPool) -> Result<(), Stopped> {
-        let mut sent = Ok(());
-        for rows in rows.chunks(ROWS_AT_A_TIME) {
-            if sent.is_err() {
-                self.lose(rows.len());
-                continue;
-            }
-            if !self.gathered.append_rows(batch, rows) {
-                sent = self.flush(pool);
-                // An empty batch takes any shape.
-                let _ = self.gathered.append_rows(batch, rows);
-            }
-            sent = sent.and_then(|()| self.flush_if_full(pool));
-        }
-        sent
-    }
-
-    fn append(&mut self, batch: &Batch, start: usize, end: usize, pool: &BatchPool) -> Result<(), Stopped> {
-        if !self.gathered.append_range(batch, start, end) {
-            self.flush(pool)?;
-            // An empty batch takes any shape.
-            let _ = self.gathered.append_range(batch, start, end);
-        }
-        self.flush_if_full(pool)
-    }
-
-    fn flush_if_full(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
-        let full = self.gathered.content_bytes() >= BATCH_BYTES || self.gathered.len() >= BATCH_RECORDS;
-        if full { self.flush(pool) } else { Ok(()) }
-    }
-
-    fn flush(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
-        if self.gathered.is_empty() {
-            return Ok(());
-        }
-        let batch = std::mem::replace(&mut self.gathered, pool.take());
-        self.push(batch, pool)
-    }
-
-    /// Pushes a batch into the inbox, in pieces if the whole is heavier than the inbox's credit.
-    fn push(&mut self, mut batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
-        batch.set_edge(self.edge);
-        if batch.weight() > self.heaviest && batch.len() > 1 {
-            let middle = batch.len() / 2;
-            for (start, end) in [(0, middle), (middle, batch.len())] {
-                let mut half = pool.take();
-                let _ = half.append_range(&batch, start, end);
-                self.push(half, pool)?;
-            }
-            pool.put(batch);
-            return Ok(());
-        }
-        // Batches in quick succession share one wake-up.
-        let now = Instant::now();
-        let recent = self.pushed.is_some_and(|before| now - before < MOMENT);
-        self.pushed = Some(now);
-        let follows = std::mem::take(&mut self.follows);
-        self.quiet = match follows {
-            Follows::Unknown | Follows::Run => recent,
-            Follows::Last => false,
-            Follows::Answers => true,
-        };
-        self.inbox.put(batch, self.quiet, &mut self.spare).map_err(|Refused(batch)| {
-            self.lose(batch.len());
-            Stopped
-        })?;
-        if follows == Follows::Run && !self.quiet {
-            self.inbox.expect_more();
-        }
-        Ok(())
-    }
-
-    /// Counts records that the receiver did not get because the pipeline stopped.
-    fn lose(&self, records: usize) {
-        self.consumer.records_in.add(records as u64);
-        self.consumer.unfinished.add(records as u64);
     }
 }
 
 impl Outlet {
     pub(super) fn new(routes: Vec<Route>, pool: Arc<BatchPool>) -> Self {
-        Self { routes, pool }
+        Self { routes, pool, watermark: Watermark::NONE, tells: None }
+    }
+
+    /// Moves event time on behind everything that was sent. Receivers learn of it with the next batch, or when they
+    /// have heard nothing for a while.
+    pub(super) fn advance(&mut self, to: Watermark) {
+        if to == self.watermark {
+            return;
+        }
+        self.watermark = to;
+        self.routes.iter_mut().for_each(|route| route.advance(to));
+        if !self.routes.is_empty() {
+            self.tells.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Tells receivers in silence of the watermark, if it is time. The lane calls it after each batch, and when it has
+    /// slept for [the time until then](Outlet::tells_in).
+    pub(super) fn tell_in_silence(&mut self) -> Result<(), Stopped> {
+        let Some(tells) = self.tells else { return Ok(()) };
+        let now = Instant::now();
+        if tells > now {
+            return Ok(());
+        }
+        let mut next = None;
+        for route in &mut self.routes {
+            next = sooner(next, route.tell_in_silence(&self.pool, now)?);
+        }
+        self.tells = next.map(|next| now + next);
+        Ok(())
+    }
+
+    /// The time until receivers have to be told of the watermark.
+    pub(super) fn tells_in(&self) -> Option<Duration> {
+        Some(self.tells?.saturating_duration_since(Instant::now()))
+    }
+
+    /// Each of the lane's producers at its receivers, in order.
+    pub(super) fn producers(&mut self) -> Vec<Producer> {
+        self.routes.iter_mut().flat_map(Route::producers).collect()
+    }
+
+    /// The lane sends as a part of these producers, which are those of another lane of its instance. Only lanes that
+    /// send in one order may do so.
+    pub(super) fn join_as(&mut self, producers: &mut dyn Iterator<Item = Producer>) {
+        self.routes.iter_mut().for_each(|route| route.join_as(producers));
     }
 
     /// The pool of the batches.
@@ -396,14 +371,11 @@ impl Outlet {
         }
     }
 
-    /// Marks an epoch at every receiver, which must be flushed. Nothing is sent before the epoch is over.
-    pub(super) fn mark(&self, epoch: u64) {
-        for route in &self.routes {
-            if let Some(preparation) = &route.preparation {
-                preparation.mark(epoch);
-            }
-            route.targets.iter().for_each(|target| target.inbox.mark(epoch));
-        }
+    /// Tells every receiver, which must be flushed, of the watermark, and marks an epoch behind it. Nothing is sent
+    /// before the epoch is over.
+    pub(super) fn mark(&mut self, epoch: u64) -> Result<(), Stopped> {
+        self.tells = None;
+        self.routes.iter_mut().try_for_each(|route| route.mark(epoch, &self.pool))
     }
 
     /// Ends this output.
@@ -482,6 +454,10 @@ impl Drop for Outlet {
     fn drop(&mut self) {
         self.routes.iter_mut().for_each(Route::leave);
     }
+}
+
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 fn copy_of(batch: &Batch, pool: &BatchPool) -> Batch {

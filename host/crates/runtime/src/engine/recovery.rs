@@ -11,6 +11,25 @@ pub(super) enum Step {
     Call(Batch, u32),
     /// sink: make everything written so far durable. Other kinds: the input has ended.
     End(u32),
+    /// window: raise the watermark to `to`, and finish what is due, `most` windows in a call.
+    Advance {
+        /// The watermark.
+        to: i64,
+        /// Most windows of a call.
+        most: u32,
+        /// The number of the attempt.
+        attempt: u32,
+    },
+}
+
+impl Step {
+    /// Most windows that one call finishes: as many as a batch has records.
+    pub(super) const MOST_WINDOWS: u32 = 1024;
+
+    /// The first step towards a watermark.
+    pub(super) fn advance(to: i64) -> Self {
+        Self::Advance { to, most: Self::MOST_WINDOWS, attempt: 1 }
+    }
 }
 
 /// The steps that are left after a failed step, in order.
@@ -54,7 +73,13 @@ impl Recovery {
         self.steps.push_front(match step {
             Step::Call(batch, attempt) => Step::Call(batch, attempt + 1),
             Step::End(attempt) => Step::End(attempt + 1),
+            Step::Advance { to, most, attempt } => Step::Advance { to, most, attempt: attempt + 1 },
         });
+    }
+
+    /// Puts a step first.
+    pub(super) fn first(&mut self, step: Step) {
+        self.steps.push_front(step);
     }
 
     /// Puts the halves of a batch first.

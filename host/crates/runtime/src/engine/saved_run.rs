@@ -27,6 +27,8 @@ struct SavedEpoch {
     parts: BTreeMap<(FrameKind, String, u32), Vec<u8>>,
     /// The lanes that had ended.
     ended: BTreeMap<(String, u32), Vec<u32>>,
+    /// How far event time was, by stage, instance and lane.
+    watermarks: BTreeMap<(String, u32, u32), i64>,
 }
 
 /// The run that wrote an epoch.
@@ -173,6 +175,11 @@ impl SavedRun {
         lanes.is_some_and(|lanes| lanes.contains(&lane))
     }
 
+    /// How far event time was in a lane.
+    pub(super) fn watermark(&self, stage: &str, instance: u32, lane: u32) -> Option<i64> {
+        self.from.as_ref()?.watermarks.get(&(stage.to_owned(), instance, lane)).copied()
+    }
+
     /// Passes the keyed state of all lanes to `take`, with the stage, the instance and the lane of each piece.
     ///
     /// # Errors
@@ -196,10 +203,15 @@ impl SavedRun {
 impl SavedEpoch {
     fn read(store: &Store, number: u64, folder: &Path, now: &Manifest) -> Result<Self, RunError> {
         let (mut parts, mut ended) = (BTreeMap::new(), BTreeMap::<_, Vec<u32>>::new());
+        let mut watermarks = BTreeMap::new();
         let read = store.restore(number, |frame, body| {
             let (stage, instance) = (frame.stage.to_owned(), frame.instance);
             match frame.kind {
                 FrameKind::Ended => ended.entry((stage, instance)).or_default().push(frame.lane),
+                FrameKind::Watermark => {
+                    let time = body.try_into().map(i64::from_le_bytes).ok();
+                    watermarks.extend(time.map(|time| ((stage, instance, frame.lane), time)));
+                }
                 kind if kind.is_state() => {}
                 kind => drop(parts.insert((kind, stage, instance), body.to_vec())),
             }
@@ -217,7 +229,7 @@ impl SavedEpoch {
         };
         match manifest.difference(now) {
             Some(difference) => Err(does_not_fit(folder, number, &difference)),
-            None => Ok(Self { number, manifest, parts, ended }),
+            None => Ok(Self { number, manifest, parts, ended, watermarks }),
         }
     }
 }

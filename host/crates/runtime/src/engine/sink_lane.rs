@@ -6,11 +6,13 @@ use super::epochs::EpochLane;
 use super::field_lines::FieldLines;
 use super::field_text::FieldText;
 use super::lane_clock::LaneClock;
+use super::lane_time::LaneTime;
 use super::on_error_policy::OnErrorPolicy;
 use super::stopped::Stopped;
 use sage_batch::{Batch, BatchPool, Inbox, Popped};
 use sage_observe::Latency;
 use sage_store::FrameKind;
+use sage_time::Watermark;
 
 /// The single lane of a built-in or embedder's sink: writes the batches that arrive. The lane returns the sink
 /// at the end, so that the sink can be told the result of the run.
@@ -21,6 +23,8 @@ pub(super) struct SinkLane {
     pub(super) pool: Arc<BatchPool>,
     pub(super) latency: Arc<Latency>,
     pub(super) form: SinkText,
+    /// How far event time is.
+    pub(super) time: LaneTime,
     /// The epochs of the run, if it has any.
     pub(super) epochs: Option<EpochLane>,
 }
@@ -57,6 +61,7 @@ impl SinkLane {
                     self.write(batch)?;
                     clock.batch();
                 }
+                Popped::Watermark(watermark, _) => self.reached(watermark),
                 Popped::Empty => {}
                 Popped::Mark(epoch) => self.cross(epoch)?,
                 Popped::End => return self.end(),
@@ -71,6 +76,10 @@ impl SinkLane {
         match self.inbox.pop(Some(Duration::ZERO), seen) {
             Popped::Batch(batch, _) => self.write(batch).map(|()| true),
             Popped::Mark(epoch) => self.cross(epoch).map(|()| true),
+            Popped::Watermark(watermark, _) => {
+                self.reached(watermark);
+                Ok(true)
+            }
             Popped::Empty => Ok(false),
             Popped::End => self.end().map(|()| false),
             Popped::Cut => Err(Stopped),
@@ -82,6 +91,9 @@ impl SinkLane {
         let saved = self.sink.save().map_err(|error| self.policy.connector_failed(&error))?;
         let Some(epochs) = &mut self.epochs else { return Ok(()) };
         epochs.part(FrameKind::Sink, saved)?;
+        if let Some(saved) = self.time.save() {
+            epochs.part(FrameKind::Watermark, saved)?;
+        }
         epochs.done(epochs.begun(epoch))
     }
 
@@ -92,7 +104,13 @@ impl SinkLane {
         Ok(())
     }
 
+    fn reached(&mut self, watermark: Watermark) {
+        self.time.is_due(watermark);
+        self.time.take_due();
+    }
+
     fn write(&mut self, batch: Batch) -> Result<(), Stopped> {
+        let watermark = batch.watermark();
         let (batch, unread) = match &mut self.form {
             SinkText::Whole(text) => {
                 let (batch, unread) = text.write(batch, &self.pool);
@@ -111,6 +129,7 @@ impl SinkLane {
         let rows = batch.len() as u64;
         self.latency.record(self.policy.control.now().saturating_sub(batch.ingested()), rows);
         self.pool.put(batch);
+        self.reached(watermark);
         Ok(())
     }
 

@@ -6,9 +6,11 @@ use super::epochs::EpochLane;
 use super::field_reader::{FieldReader, Unread};
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
-use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
+use super::outlet::Outlet;
 use super::saved_run::Given;
+use super::source_clock::SourceClock;
 use super::stopped::Stopped;
+use super::target::{BATCH_BYTES, BATCH_RECORDS};
 use crate::connector::{ConnectorError, Filled, Source};
 use sage_batch::Batch;
 use sage_plan::OnError;
@@ -27,6 +29,8 @@ pub(super) struct SourceLane {
     pub(super) fields: Option<FieldReader>,
     /// The epochs of the run, if it has any.
     pub(super) epochs: Option<EpochLane>,
+    /// How far event time is, if the source has a watermark.
+    pub(super) clock: Option<SourceClock>,
     /// The records that the source has given.
     pub(super) given: Given,
     /// Where an earlier run was, which the lane has yet to reach.
@@ -91,7 +95,7 @@ impl SourceLane {
                     // The progress display reads the source meanwhile, so its lock is not held here.
                     let awaited = self.source.lock().unwrap_or_else(PoisonError::into_inner).awaited();
                     match awaited {
-                        Some(file) => control.sources_end().sleep_at(&file),
+                        Some(file) => control.sources_end().sleep_at(&file, self.changes_in()),
                         None => match &self.epochs {
                             Some(epochs) => epochs.rest(time),
                             None => control.rest(time),
@@ -101,6 +105,12 @@ impl SourceLane {
                 Made::End(end) => return Ok(end),
             }
         }
+    }
+
+    /// The time until the lane has to do something without records: its event time changes, or has to be told.
+    fn changes_in(&self) -> Option<Duration> {
+        let clock = self.clock.as_ref()?;
+        clock.changes_in().into_iter().chain(self.outlet.tells_in()).min()
     }
 
     /// The target size of a batch. Where the fields of the records are read, less than the text goes on from stage to
@@ -144,13 +154,20 @@ impl SourceLane {
         let counters = &self.policy.counters;
         counters.records_out.add(batch.len() as u64);
         counters.bytes_out.add(batch.record_bytes() as u64);
+        if let Some(clock) = &mut self.clock {
+            clock.saw(&batch);
+        }
         self.outlet.send(batch)?;
         if let Some(unread) = unread {
             self.pass_over(&unread)?;
         }
+        if let Some(clock) = &mut self.clock {
+            self.outlet.advance(clock.watermark());
+            self.outlet.tell_in_silence()?;
+        }
         match filled {
             Ok(Filled::More) => Ok(Made::More),
-            Ok(Filled::Idle(time)) => Ok(Made::Idle(time)),
+            Ok(Filled::Idle(time)) => Ok(Made::Idle(self.changes_in().map_or(time, |changes| changes.min(time)))),
             Ok(Filled::End) => self.ended(),
             Err(error) => match &error.unreadable {
                 Some(unreadable) if self.policy.passes_over(unreadable) => {
@@ -189,8 +206,11 @@ impl SourceLane {
         if matches!(self.from, Some(SourceStart::Ended(_))) {
             epochs.part(FrameKind::Ended, Vec::new())?;
         }
+        if let Some(saved) = self.clock.as_ref().and_then(SourceClock::save) {
+            epochs.part(FrameKind::Watermark, saved)?;
+        }
         self.outlet.flush()?;
-        self.outlet.mark(epoch.number);
+        self.outlet.mark(epoch.number)?;
         epochs.done(epoch)?;
         Ok(Some(Made::Paused))
     }

@@ -4,7 +4,9 @@ use super::batch_time::BatchTime;
 use super::sequencer::Sequencer;
 use sage_batch::{Inbox, SharedRoom};
 use sage_machine::MemoryBudget;
-use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
+use sage_observe::{
+    ErrorCounts, EventTimeGauge, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency,
+};
 
 /// The parts of a stage's instances that are shared with observers.
 pub(super) struct StageParts {
@@ -24,6 +26,8 @@ pub(super) struct InstanceParts {
     pub(super) budget: Option<Arc<MemoryBudget>>,
     pub(super) kernel: Option<Arc<dyn KernelReading>>,
     pub(super) inference: Option<Arc<InferenceCounters>>,
+    /// How far event time is: of each inbox, or of the lane that has none.
+    pub(super) event_times: Vec<Arc<EventTimeGauge>>,
     /// A single inbox, or one for each lane if lanes take by key.
     pub(super) inboxes: Vec<Arc<Inbox>>,
     /// Orders the outputs of the lanes, if they take from one inbox.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::lane_guest::{InFlight, LaneGuest, Measured};
 use super::stopped::Stopped;
-use sage_sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
+use sage_sandbox::{
+    Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, LostWindow, Pacer, Progress,
+};
 
 /// A guest in the lane's own thread.
 pub(super) struct ThreadGuest {
@@ -89,6 +91,27 @@ impl LaneGuest for ThreadGuest {
 
     fn end(&mut self) -> Result<&mut Answer, Failure> {
         self.guest()?.end()
+    }
+
+    fn advance(&mut self, watermark: i64, most: u32) -> Result<(bool, &mut Answer), Failure> {
+        self.guest()?.advance(watermark, most)
+    }
+
+    fn has_timers(&self) -> bool {
+        self.spec.windows.is_some()
+    }
+
+    fn waits_between(&self, before: i64, now: i64) -> bool {
+        self.spec.windows.is_none_or(|rules| rules.matters(before, now))
+    }
+
+    fn give_up_window(&mut self, watermark: i64) -> Option<LostWindow> {
+        let rules = self.spec.windows?;
+        match (&mut self.guest, &mut self.carried) {
+            (Some(guest), _) => guest.state().give_up_window(rules, watermark),
+            (None, Some(carried)) => carried.state.give_up_window(rules, watermark),
+            (None, None) => None,
+        }
     }
 
     fn close(&mut self) -> Result<(), Failure> {

@@ -51,6 +51,7 @@ fn instance_view(parts: &InstanceParts) -> InstanceView {
         memory: parts.budget.clone().map(|budget| Arc::new(BudgetReading(budget)) as _),
         kernel: parts.kernel.clone(),
         inference: parts.inference.clone(),
+        event_times: parts.event_times.clone(),
         queue_bytes: Arc::new(move || inboxes.iter().map(|inbox| inbox.bytes() as u64).sum()),
     }
 }

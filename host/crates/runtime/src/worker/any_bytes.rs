@@ -134,7 +134,7 @@ fn two_outputs(nested: bool) -> (Arc<Schema>, Arc<Schema>) {
 }
 
 /// The kinds whose answers by field have tables.
-const BY_FIELD: [Kind; 4] = [Kind::Map, Kind::FlatMap, Kind::Process, Kind::Source];
+const BY_FIELD: [Kind; 5] = [Kind::Map, Kind::FlatMap, Kind::Process, Kind::Source, Kind::Window];
 
 /// An answer by field: the operator reads and gives the two fields of [`two_outputs`]. A process or source has a side
 /// output with the first alone, on which a process keeps the second.
@@ -175,7 +175,7 @@ fn answer_by_field(kind: Kind, nested: bool, bytes: &[u8]) -> bool {
         assert!(emission.port <= 1 && (!keeps || parents.is_some()), "port {}", emission.port);
         is_sound_table(table);
     }
-    if matches!(kind, Kind::Process | Kind::Source) {
+    if matches!(kind, Kind::Process | Kind::Window | Kind::Source) {
         return true;
     }
     assert!(parents.is_sorted() && parents.iter().all(|&parent| (parent as usize) < rows), "{parents:?}");
@@ -236,7 +236,9 @@ fn answer(kind: u8, bytes: &[u8]) -> bool {
             assert_eq!(payloads.len(), parents.len(), "a parent for each payload");
             assert!(parents.is_sorted() && parents.iter().all(|&parent| (parent as usize) < rows), "{parents:?}");
         }
-        Kind::Process | Kind::Source => {
+        Kind::Process | Kind::Source | Kind::Window => {
+            let late = answer.late();
+            assert!(late.is_sorted_by(|a, b| a < b) && late.iter().all(|&row| (row as usize) < rows), "{late:?}");
             for emission in answer.emissions() {
                 is_sound(&emission.batch);
                 assert!(emission.port <= 2, "port {}", emission.port);

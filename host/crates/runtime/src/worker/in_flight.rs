@@ -183,7 +183,7 @@ impl InFlightBatches {
 
     /// The part of a batch that the guest gets.
     pub(super) fn content(&self, batch: &Batch) -> Content {
-        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
+        let whole = matches!(self.kind, Kind::Process | Kind::Window | Kind::Sink);
         match (&self.shape, batch.table()) {
             (Some(shape), Some(table)) => {
                 let column = |field: &FieldType| table.schema().position(&field.name);

@@ -24,6 +24,8 @@ pub(super) mod ask {
     pub(in crate::worker) const CLOSE: u64 = 6;
     /// A part of the keyed state of an earlier worker follows. Sent before START.
     pub(in crate::worker) const STATE: u64 = 7;
+    /// window: raise the watermark to the time that follows, and finish as many windows as the number behind it.
+    pub(in crate::worker) const ADVANCE: u64 = 8;
 }
 
 /// Maximum bytes of a message, panic text or log line that is accepted. The worker itself cuts them at 8 KiB.

@@ -7,13 +7,14 @@ use super::in_flight::{Answering, InFlightBatches, write_call};
 use super::instance::Instance;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
 use crate::engine::{DirectGuest, InFlight, LaneGuest, Measured, Stopped, Wakers};
-use sage_batch::wire::{WireError, get_bytes, put_bytes, put_u64};
+use sage_batch::wire::{WireError, get_bytes, get_u64, put_bytes, put_u64};
 use sage_batch::{Batch, DirectSend};
 use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::{Kind, RecordShape};
 use sage_process::Link;
-use sage_sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedState, LogTo, Progress};
+use sage_sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedState, LogTo, LostWindow, Progress};
+use sage_time::WindowRules;
 
 /// The guest of a lane in a worker process.
 ///
@@ -43,6 +44,7 @@ pub(super) struct ProcessGuest {
     /// A failure that happened before an answer was requested.
     failed: Option<Failure>,
     state: Option<KeyedState>,
+    windows: Option<WindowRules>,
     changes: Vec<u8>,
     position: Vec<u8>,
     budget: Arc<MemoryBudget>,
@@ -92,7 +94,8 @@ impl ProcessGuest {
             silent_since: None,
             gone: false,
             failed: None,
-            state: (kind == Kind::Process).then(|| KeyedState::new(Arc::clone(copies))),
+            state: matches!(kind, Kind::Process | Kind::Window).then(|| KeyedState::new(Arc::clone(copies))),
+            windows: spec.windows,
             changes: Vec::new(),
             position: Vec::new(),
             budget: Arc::clone(&spec.budget),
@@ -264,7 +267,7 @@ impl ProcessGuest {
     }
 
     fn read_answer(&mut self, link: &mut Link, batch: &Batch) -> Result<(), WireError> {
-        if self.kind == Kind::Process {
+        if matches!(self.kind, Kind::Process | Kind::Window) {
             get_bytes(link, LONGEST_CHANGES.min(self.budget.cap().saturating_mul(2)), &mut self.changes)?;
         }
         match self.answer.read(batch, link)? {
@@ -404,6 +407,35 @@ impl LaneGuest for ProcessGuest {
     fn end(&mut self) -> Result<&mut Answer, Failure> {
         self.ask(|link| put_u64(link, ask::END), |guest, link| guest.read_answer(link, &Batch::new()))?;
         Ok(&mut self.answer)
+    }
+
+    fn advance(&mut self, watermark: i64, most: u32) -> Result<(bool, &mut Answer), Failure> {
+        let more = self.ask(
+            |link| {
+                put_u64(link, ask::ADVANCE)?;
+                put_u64(link, watermark.cast_unsigned())?;
+                put_u64(link, most.into())
+            },
+            |guest, link| {
+                let more = get_u64(link)? != 0;
+                guest.read_answer(link, &Batch::new())?;
+                Ok(more)
+            },
+        )?;
+        self.open();
+        Ok((more, &mut self.answer))
+    }
+
+    fn has_timers(&self) -> bool {
+        self.windows.is_some()
+    }
+
+    fn waits_between(&self, before: i64, now: i64) -> bool {
+        self.windows.is_none_or(|rules| rules.matters(before, now))
+    }
+
+    fn give_up_window(&mut self, watermark: i64) -> Option<LostWindow> {
+        self.state.as_mut()?.give_up_window(self.windows?, watermark)
     }
 
     fn close(&mut self) -> Result<(), Failure> {

@@ -93,6 +93,7 @@ pub fn serve() -> Result<(), WorkerError> {
                 // A stop of the run ends the workers, so no flag is needed here.
                 stop: Stop::default(),
                 edges: order.edges.as_slice().into(),
+                windows: order.windows,
             };
             let link = link(of)?;
             Ok(ServedLane::new(link, Arc::clone(&loaded), spec, Arc::clone(&kept), order.share))

@@ -5,7 +5,7 @@ use super::message::{LONGEST_POSITION, Report, ask, put_progress};
 use crate::engine::SharePacer;
 use sage_batch::Batch;
 use sage_batch::fields::{Schema, Table};
-use sage_batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u32s, get_u64, put_bytes, view};
+use sage_batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u32s, get_u64, put_bytes, put_u64, view};
 use sage_machine::{CpuShare, thread_cpu_time};
 use sage_plan::Kind;
 use sage_process::Link;
@@ -58,7 +58,7 @@ impl ServedLane {
         share: Option<u32>,
     ) -> Self {
         let mut state = KeyedState::new(Arc::clone(&spec.budget));
-        if loaded.facts().kind == Kind::Process {
+        if matches!(loaded.facts().kind, Kind::Process | Kind::Window) {
             state.keep_changes();
         }
         let pacer = share.map(|share| Box::new(SharePacer(CpuShare::new(share))) as Box<dyn Pacer>);
@@ -97,6 +97,7 @@ impl ServedLane {
                 ask::END => self.end()?,
                 ask::SEEK => self.seek()?,
                 ask::STATE => self.state()?,
+                ask::ADVANCE => self.advance()?,
                 ask::CLOSE => return self.close(),
                 other => return Err(WireError::broken(format!("a request of kind {other}"))),
             }
@@ -131,7 +132,7 @@ impl ServedLane {
         let began = Instant::now();
         if let Some(reads) = self.loaded.facts().shape().map(|shape| Arc::clone(&shape.reads)) {
             let called = match self.loaded.facts().kind {
-                Kind::Process | Kind::Sink => self.call_with_rows(&reads)?,
+                Kind::Process | Kind::Window | Kind::Sink => self.call_with_rows(&reads)?,
                 _ => {
                     self.table.read(&reads, &[], &mut self.link, LONGEST_COLUMN)?;
                     self.guest.as_mut().map(|guest| guest.call_with_table(&self.table).map(|_| ()))
@@ -207,6 +208,23 @@ impl ServedLane {
         }
     }
 
+    /// Raises the watermark. The answer says first whether more windows are due.
+    fn advance(&mut self) -> Result<(), WireError> {
+        let watermark = get_u64(&mut self.link)?.cast_signed();
+        let most = get_small(&mut self.link)?;
+        self.link.taken();
+        let Some(guest) = &mut self.guest else { return self.no_guest() };
+        match guest.advance(watermark, most).map(|(more, _)| more) {
+            Ok(more) => {
+                self.report(None)?;
+                put_u64(&mut self.link, more.into())?;
+                self.answer_after_report()?;
+                self.send()
+            }
+            Err(failure) => self.fail(failure),
+        }
+    }
+
     fn seek(&mut self) -> Result<(), WireError> {
         let mut position = Vec::new();
         get_bytes(&mut self.link, LONGEST_POSITION, &mut position)?;
@@ -250,9 +268,13 @@ impl ServedLane {
     /// Writes the answer to a successful call, without sending it.
     fn answer(&mut self) -> Result<(), WireError> {
         self.report(None)?;
+        self.answer_after_report()
+    }
+
+    fn answer_after_report(&mut self) -> Result<(), WireError> {
         let Some(guest) = &mut self.guest else { return self.no_guest() };
         guest.pace();
-        if self.loaded.facts().kind == Kind::Process {
+        if matches!(self.loaded.facts().kind, Kind::Process | Kind::Window) {
             guest.take_changes(&mut self.changes);
             put_bytes(&mut self.link, &self.changes)?;
         }

@@ -8,6 +8,7 @@ use sage_plan::{Capabilities, Kind, Limits, RecordShape};
 
 use sage_process::FarEnd;
 use sage_process::LinkSetup;
+use sage_time::WindowRules;
 
 /// The setup message of a worker process, as JSON on its standard input. It contains everything that the worker
 /// ever learns about the pipeline, apart from the records.
@@ -37,6 +38,8 @@ pub(super) struct WorkerSetup {
     pub(super) shape: Option<RecordShape>,
     /// Names of the operator's inputs, by number.
     pub(super) edges: Vec<Option<String>>,
+    /// The windows of a window operator.
+    pub(super) windows: Option<WindowRules>,
     /// Whether failures carry the guest's call stack.
     pub(super) backtraces: bool,
     /// Descriptors, by number.
@@ -86,6 +89,7 @@ impl WorkerSetup {
             keeps_state: facts.keeps_state(),
             shape: facts.shape().cloned(),
             edges: spec.edges.to_vec(),
+            windows: spec.windows,
             backtraces: backtraces_are_shown(),
             component: -1,
             lanes: order.lanes.iter().map(lane).collect(),

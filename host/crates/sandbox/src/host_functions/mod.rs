@@ -12,5 +12,5 @@ pub(super) use edges::link_edges;
 pub(super) use inference::link_inference;
 pub(super) use log::link_log;
 pub(super) use metrics::link_metrics;
-pub(super) use output::{link_fields_output, link_output};
+pub(super) use output::{link_fields_output, link_output, link_windows_output};
 pub(super) use state::link_state;

@@ -57,6 +57,17 @@ pub(crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<(
     })
 }
 
+/// Links `sage:operator/windows-output`.
+pub(crate) fn link_windows_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+    let mut output = linker.instance(&format!("{PACKAGE}windows-output@{WIT_VERSION}"))?;
+    output.func_wrap("accumulators", |mut store: Store<'_>, (values,): (ColumnView,)| {
+        with_answer(&mut store, |answer, store| {
+            let (offsets, bytes) = values.slices(store);
+            answer.take_accumulators(offsets, bytes)
+        })
+    })
+}
+
 /// Links `sage:operator/fields-output`.
 pub(crate) fn link_fields_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut output = linker.instance(&format!("{PACKAGE}fields-output@{WIT_VERSION}"))?;
