@@ -120,9 +120,13 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "explain")]
     pub(super) wait: Option<Duration>,
     /// Where a pipeline with `checkpoint` begins: `last` goes on behind the last epoch of a run that did not come to
-    /// its end; `none` begins anew and drops the epochs; `epoch:N` goes on behind this epoch and drops the later ones
+    /// its end; `none` begins anew and drops the epochs; `epoch:N` goes on behind this epoch and drops the later ones;
+    /// the folder of a savepoint goes on behind it
     #[arg(long, value_name = "WHERE", value_parser = start_from, default_value = "last", conflicts_with = "explain")]
     pub(super) from: StartFrom,
+    /// Begin the stage NAME as if it were new, without what was saved of it: state, position, output; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "explain")]
+    pub(super) drop_state: Vec<String>,
     /// Serve Prometheus metrics at http://HOST:PORT/metrics while the pipeline runs; port 0 picks a free port
     #[arg(long, value_name = "HOST:PORT", value_parser = metrics_address)]
     pub(super) metrics: Option<SocketAddr>,

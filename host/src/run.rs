@@ -26,7 +26,8 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     let screen = Screen::stderr();
     start_logging(&log_settings(arguments), &screen).map_err(|error| Failure::of(ExitCode::InvalidUsage, &error))?;
     let mut options = options(&arguments.machine);
-    options.from = arguments.from;
+    options.from.clone_from(&arguments.from);
+    options.drop_state.clone_from(&arguments.drop_state);
     // The running program, even if its file was replaced in the meantime.
     let processes = Arc::new(ProcessIsolation::new("/proc/self/exe"));
     options.device_opener = Some(processes.clone());

@@ -49,6 +49,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         examiner: Some(Arc::new(OneShotInspector::new("/proc/self/exe"))),
         compiler: Some(compiler()),
         from: StartFrom::default(),
+        drop_state: Vec::new(),
         speaks: true,
     }
 }

@@ -1,4 +1,5 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 use std::time::Duration;
 
 use sage_plan::config::{UnitError, parse_duration};
@@ -19,8 +20,13 @@ pub(super) fn start_from(written: &str) -> Result<StartFrom, String> {
         "last" => Ok(StartFrom::Last),
         "none" => Ok(StartFrom::Nothing),
         _ => {
-            let number = written.strip_prefix("epoch:").and_then(|number| number.parse().ok());
-            number.map(StartFrom::Epoch).ok_or_else(|| "write last, none, or epoch:N, as epoch:12".to_owned())
+            if let Some(number) = written.strip_prefix("epoch:").and_then(|number| number.parse().ok()) {
+                return Ok(StartFrom::Epoch(number));
+            }
+            match Path::new(written).is_dir() {
+                true => Ok(StartFrom::Savepoint(written.into())),
+                false => Err("write last, none, epoch:N, as epoch:12, or the folder of a savepoint".to_owned()),
+            }
         }
     }
 }

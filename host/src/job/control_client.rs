@@ -53,6 +53,9 @@ impl ControlClient {
                 self.stop.drain(timeout.map(Duration::from_millis));
                 Some(Value::Null)
             }
+            ControlRequest::Savepoint { name, stop } => {
+                return self.state.savepoint(name, *stop).map_or_else(ControlAnswer::Error, ControlAnswer::Ok);
+            }
             ControlRequest::Abort => {
                 self.stop.abort();
                 Some(Value::Null)

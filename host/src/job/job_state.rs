@@ -1,3 +1,4 @@
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -5,11 +6,15 @@ use sage_admission::Grant;
 use sage_jobs::{JobOrder, JobStage, JobState as Stage, JobStatus, VERSION, now};
 use sage_observe::{InstanceView, Registry, StageView, Summary, metrics_text};
 use sage_plan::Plan;
-use sage_runtime::engine::StopHandle;
+use sage_runtime::engine::{SavepointNameError, StopHandle};
 use serde_json::{Value, json};
 
 use crate::plan_json::{edges, stages};
 use crate::run_so_far::{RunSoFar, SoFar};
+
+/// Longest wait for a savepoint. Whoever asked waits a little longer.
+const SAVEPOINT_TIME: Duration = Duration::from_secs(20);
+const NOT_SO_FAR: &str = "the job has not come so far, or is over";
 
 /// What an attempt does now. Written by the thread that runs it, and read by those that tell others.
 ///
@@ -58,6 +63,23 @@ impl JobState {
     pub(super) fn read(&self, plan: &Plan, stop: StopHandle) {
         self.run.made(stop);
         self.lock().graph = Some(json!({ "stages": stages(plan), "edges": edges(plan) }));
+    }
+
+    /// Takes a savepoint, and waits for it.
+    pub(super) fn savepoint(&self, name: &str, stop: bool) -> Result<Value, String> {
+        let name = name.parse().map_err(|error: SavepointNameError| error.to_string())?;
+        let Some(handle) = self.run.stop() else { return Err(NOT_SO_FAR.to_owned()) };
+        let Some(answer) = handle.savepoint(name, stop) else {
+            return Err(
+                "the pipeline has no checkpoints, or does not run: checkpoint in [pipeline] names a folder for them"
+                    .to_owned(),
+            );
+        };
+        match answer.recv_timeout(SAVEPOINT_TIME) {
+            Ok(saved) => saved.and_then(|saved| serde_json::to_value(saved).map_err(|error| error.to_string())),
+            Err(RecvTimeoutError::Timeout) => Err("the savepoint takes long, and comes later".to_owned()),
+            Err(RecvTimeoutError::Disconnected) => Err("the run ended before the savepoint".to_owned()),
+        }
     }
 
     /// Others hold what the pipeline asks for. `of_tenant`: only jobs of its own tenant do.

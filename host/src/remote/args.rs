@@ -26,6 +26,8 @@ pub(crate) enum RemoteCommand {
     Events(EventsArguments),
     /// Stop a job: drain it, and abort it if that takes too long.
     Stop(StopArguments),
+    /// Take a savepoint of a job: an epoch that is kept until somebody deletes it.
+    Savepoint(SavepointArguments),
     /// Start a job again that has ended.
     #[command(after_help = "Example:\n  sage-host start celsius")]
     Start(JobsArguments),
@@ -62,6 +64,7 @@ impl RemoteCommand {
             Self::Logs(arguments) => arguments.server.output,
             Self::Events(arguments) => arguments.server.output,
             Self::Stop(arguments) => arguments.server.output,
+            Self::Savepoint(arguments) => arguments.server.output,
             Self::Start(arguments) | Self::Restart(arguments) | Self::Rm(arguments) => arguments.server.output,
             Self::Top(arguments) => arguments.server.output,
             Self::Explain(arguments) => arguments.server.output,
@@ -280,6 +283,7 @@ is killed. The command returns when the job has ended.
 Examples:
   sage-host stop celsius
   sage-host stop celsius --timeout 5m
+  sage-host stop celsius --savepoint before-upgrade
   sage-host stop celsius --abort"
 )]
 pub(crate) struct StopArguments {
@@ -289,9 +293,32 @@ pub(crate) struct StopArguments {
     /// Stop at once: what was read is not finished
     #[arg(long, conflicts_with = "timeout")]
     pub(crate) abort: bool,
+    /// Take a savepoint, and stop behind it; without one nothing is stopped [default: the time as its name]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["abort", "timeout"])]
+    pub(crate) savepoint: Option<Option<String>>,
     /// Time limit of the drain [default: the job's --drain-timeout]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The job's pipeline needs a checkpoint folder; savepoints lie in its savepoints/. The records go on
+while a savepoint is written. A run goes on from it with --from FOLDER/savepoints/NAME.
+
+Examples:
+  sage-host savepoint celsius
+  sage-host savepoint celsius --name before-upgrade"
+)]
+pub(crate) struct SavepointArguments {
+    /// Name of the job
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Name of the savepoint: letters, digits, - and _ [default: the time]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) server: ServerArguments,
 }

@@ -18,6 +18,7 @@ mod logs;
 mod perform;
 mod place;
 mod ps;
+mod savepoint;
 mod serve;
 mod server_args;
 mod stop;

@@ -1,5 +1,5 @@
 use super::args::RemoteCommand;
-use super::{audit, context, events, explain, logs, ps, serve, stop, submit, tenant, token, top, verbs};
+use super::{audit, context, events, explain, logs, ps, savepoint, serve, stop, submit, tenant, token, top, verbs};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -12,6 +12,7 @@ pub(crate) fn perform(command: &RemoteCommand, printer: Printer) -> Result<(), F
         RemoteCommand::Logs(arguments) => logs::logs(arguments, printer),
         RemoteCommand::Events(arguments) => events::events(arguments, printer),
         RemoteCommand::Stop(arguments) => stop::stop(arguments, printer),
+        RemoteCommand::Savepoint(arguments) => savepoint::savepoint(arguments, printer),
         RemoteCommand::Start(arguments) => verbs::start(arguments, printer),
         RemoteCommand::Restart(arguments) => verbs::restart(arguments, printer),
         RemoteCommand::Rm(arguments) => verbs::rm(arguments, printer),

@@ -1,8 +1,12 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use sage_runtime::engine::SavepointName;
+
 use crate::printer::OutputFormat;
+use crate::values::duration;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -28,6 +32,8 @@ pub(super) enum StateAction {
     Inspect(InspectStateArguments),
     /// Read and check every byte of a folder.
     Verify(VerifyStateArguments),
+    /// Take a savepoint of the run that has a folder: an epoch that is kept until somebody deletes it.
+    Savepoint(SavepointStateArguments),
     /// Remove the checkpoints of a folder.
     Rm(RemoveStateArguments),
 }
@@ -56,6 +62,30 @@ pub(super) struct VerifyStateArguments {
     /// The folder of checkpoints
     #[arg(value_name = "FOLDER")]
     pub(super) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The run takes the savepoint at its next look, within a fifth of a second, and records flow on
+while it is written. It lies in FOLDER/savepoints/NAME, and a run goes on from it with
+--from FOLDER/savepoints/NAME. `state inspect` and `state verify` take it like a folder.
+
+Examples:
+  sage-host state savepoint state
+  sage-host state savepoint state --name before-upgrade --stop")]
+pub(super) struct SavepointStateArguments {
+    /// The folder of checkpoints
+    #[arg(value_name = "FOLDER")]
+    pub(super) folder: PathBuf,
+    /// Name of the savepoint: letters, digits, - and _ [default: the time]
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<SavepointName>,
+    /// Stop the run behind the savepoint
+    #[arg(long)]
+    pub(super) stop: bool,
+    /// Longest wait for the savepoint: 30s, 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
+    pub(super) timeout: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,12 @@
-//! The commands on folders of checkpoints: `state inspect`, `state verify` and `state rm`.
+//! The commands on folders of checkpoints: `state inspect`, `state verify`, `state savepoint` and
+//! `state rm`.
 
 mod args;
 mod counted;
 mod inspect;
 mod perform;
 mod remove;
+mod savepoint;
 mod store_failure;
 mod verify;
 

@@ -37,6 +37,7 @@ fn each_command_has_a_page() {
         "-devices-revoke",
         "-state-inspect",
         "-state-rm",
+        "-state-savepoint",
         "-state-verify",
         "-tenant-ls",
         "-tenant-show",

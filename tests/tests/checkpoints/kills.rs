@@ -3,7 +3,7 @@ use rustix::process::Signal;
 use super::scene::{Scene, components, counted, killed_at, rejected};
 
 /// The next number of a sequence, for the moments of kills.
-fn next(seed: &mut u64) -> u64 {
+pub(super) fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33
 }
@@ -41,7 +41,7 @@ fn survives(scene: &Scene, seeds: std::ops::Range<u64>) {
 }
 
 /// Seeds of each scene. `make chaos` tries more.
-fn seeds() -> std::ops::Range<u64> {
+pub(super) fn seeds() -> std::ops::Range<u64> {
     0..std::env::var("SAGE_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(2)
 }
 

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod ends;
+mod following;
 mod kills;
+mod parts;
 mod refusals;
+mod savepoints;
 mod scene;

@@ -99,7 +99,10 @@ fn what_cannot_keep_the_promise_is_refused_before_data_flows() {
     let plain = Scenario::new();
     plain.pipeline(&format!("[[source]]\nname = \"in\"\ngenerate = {{ count = 1, payload_bytes = 8 }}\n{out}"));
     plain.run_with(["--from", "epoch:3"]).expect_exit(2).expect_stderr("the pipeline saves no epochs");
-    plain.run_with(["--from", "yesterday"]).expect_exit(2).expect_stderr("write last, none, or epoch:N");
+    plain
+        .run_with(["--from", "yesterday"])
+        .expect_exit(2)
+        .expect_stderr("write last, none, epoch:N, as epoch:12, or the folder of a savepoint");
 
     let inside = Scenario::new();
     inside.pipeline(&format!(

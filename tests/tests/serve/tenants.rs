@@ -26,7 +26,7 @@ fn tenants_have_names_jobs_files_and_events_of_their_own() {
             assert_eq!((answer.status, answer.code().as_str()), (404, "no-such-job"), "{name}{path}: {answer:?}");
         }
     }
-    for verb in ["stop", "start", "restart"] {
+    for verb in ["stop", "savepoint", "start", "restart"] {
         assert_eq!(ask_as(&serving, &green, "POST", &format!("/v1/jobs/secret/{verb}"), "").code(), "no-such-job");
     }
     assert_eq!(ask_as(&serving, &green, "DELETE", "/v1/jobs/secret", "").code(), "no-such-job");

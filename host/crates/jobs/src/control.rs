@@ -22,6 +22,14 @@ pub enum ControlRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout: Option<u64>,
     },
+    /// Take a savepoint. The answer comes when it is there.
+    Savepoint {
+        /// Its name: 1 to 64 letters, digits, - and _.
+        name: String,
+        /// Whether the run stops behind it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stop: bool,
+    },
     /// Stop at once.
     Abort,
 }
@@ -45,6 +53,11 @@ mod tests {
         let cases = [
             (ControlRequest::Status, r#"{"do":"status"}"#),
             (ControlRequest::Drain { timeout: None }, r#"{"do":"drain"}"#),
+            (ControlRequest::Savepoint { name: "a".to_owned(), stop: false }, r#"{"do":"savepoint","name":"a"}"#),
+            (
+                ControlRequest::Savepoint { name: "a".to_owned(), stop: true },
+                r#"{"do":"savepoint","name":"a","stop":true}"#,
+            ),
             (ControlRequest::Drain { timeout: Some(500) }, r#"{"do":"drain","timeout":500}"#),
         ];
         for (request, text) in cases {

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 
+use super::output_shape::output_shape;
 use super::pattern_path::pattern_path;
 use super::sink_text::sink_text;
 use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
@@ -39,7 +40,8 @@ pub(super) fn source(
             let [lines, jsonl, csv] = Format::NAMES.map(|(name, format)| (name, Some(format)));
             let text = text(place, written, &file.text, &[lines, jsonl, csv, (WHOLE, None)], errors);
             let path = source_path(place, &file.path, base, errors);
-            Some(SourceSpec::File(FileSourceSpec { path: path?, text: text? }))
+            let follow = follows(place, file, errors);
+            Some(SourceSpec::File(FileSourceSpec { path: path?, text: text?, follow }))
         }
         SourceKind::Stdin(format) => text(place, written, format, &Format::NAMES, errors).map(SourceSpec::Stdin),
         SourceKind::Generate(generated) => {
@@ -59,6 +61,7 @@ pub(super) fn source(
 pub(super) fn file_sink(place: &str, written: &FileSink, base: &Path, errors: &mut Diagnostics) -> Option<SinkSpec> {
     let compression = compression(place, written.compression.as_ref(), errors);
     let text = sink_text(place, &written.text, errors);
+    let shape = output_shape(place, written, errors);
     if written.path.value.is_empty() || written.path.value.ends_with('/') {
         let message = format!("path of {place} is \"{}\", which names no file", written.path.value);
         errors.push(Diagnostic::new(message).on(&written.path));
@@ -76,7 +79,19 @@ pub(super) fn file_sink(place: &str, written: &FileSink, base: &Path, errors: &m
         path: resolve(base, &written.path.value),
         compression: compression?,
         text: text?,
+        shape: shape?,
     }))
+}
+
+/// Whether a source of text follows its files.
+fn follows(place: &str, file: &FileSource, errors: &mut Diagnostics) -> bool {
+    let Some(follow) = file.follow.as_ref().filter(|follow| follow.value) else { return false };
+    if let Some(packed) = file.text.compression.as_ref().filter(|packed| packed.value != "none") {
+        let message = format!("{place} follows its files, and its compression is \"{}\"", packed.value);
+        errors
+            .push(Diagnostic::new(message).on(packed).on(follow).hint("a file that grows is plain text: leave it out"));
+    }
+    true
 }
 
 fn whole_files(
@@ -100,6 +115,12 @@ fn whole_files(
             let message = format!("{place} has a {key}, and format = \"whole\" takes files as they are");
             errors.push(Diagnostic::new(message).on(word).hint("leave it out"));
         }
+    }
+    if let Some(follow) = file.follow.as_ref().filter(|follow| follow.value) {
+        let message = format!("{place} follows its files, and format = \"whole\" takes each file as one record");
+        errors.push(
+            Diagnostic::new(message).on(follow).hint("follow goes with format = \"lines\", \"jsonl\" or \"csv\""),
+        );
     }
     not_csv(place, WHOLE, &file.text, errors);
     let sound = errors.len() == before;

@@ -41,6 +41,7 @@ mod kind;
 mod limits;
 mod models;
 mod names;
+mod output_shape;
 mod partitions;
 mod path_rules;
 mod pattern_path;
@@ -80,7 +81,7 @@ pub use record_shape::{RecordShape, Rest, ShapeError, SideShape};
 pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
-    GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
+    GenerateSpec, Limits, OnError, OutputShape, Resources, RollSpec, SinkSpec, SourceSpec, WholeFilesSpec,
 };
 pub use sink_text::{CsvSink, SinkForm, SinkText};
 pub use source_schema::SourceSchema;

@@ -194,6 +194,8 @@ pub struct FileSourceSpec {
     pub path: PathBuf,
     /// Format of the records in the files.
     pub text: TextSpec,
+    /// Whether the source waits for more lines and files when it has read all of them.
+    pub follow: bool,
 }
 
 /// Files that are read unchanged, one record each: the payload is the file's content, the key is its path.
@@ -218,6 +220,35 @@ pub struct FileSinkSpec {
     pub compression: Compression,
     /// The form of the records in the file.
     pub text: SinkText,
+    /// How records come to lie under the path.
+    pub shape: OutputShape,
+}
+
+/// How the records of a sink come to lie under its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputShape {
+    /// In one new file, which has its name when the run is complete.
+    Whole,
+    /// Behind what the file holds.
+    Appended,
+    /// In parts, each under a name of its own: the path has [`RollSpec::PLACE`] for the number.
+    Parts(RollSpec),
+}
+
+/// When a part of an output is closed: what comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RollSpec {
+    /// Bytes of the file, after the batch of records that reaches them.
+    pub size: Option<u64>,
+    /// Time since its first record.
+    pub every: Option<Duration>,
+    /// Time since its last record.
+    pub idle: Option<Duration>,
+}
+
+impl RollSpec {
+    /// The place in a path where the number of a part goes.
+    pub const PLACE: &str = "{part}";
 }
 
 /// Generated records; the same seed gives the same records.

@@ -18,8 +18,8 @@ pub(super) const TABLE: u8 = b'T';
 pub(super) const PUT: u8 = b'P';
 pub(super) const DELETE_VALUE: u8 = b'V';
 pub(super) const DELETE_MAP: u8 = b'M';
-const PUT_ENTRY: u8 = b'E';
-const DELETE_ENTRY: u8 = b'D';
+pub(super) const PUT_ENTRY: u8 = b'E';
+pub(super) const DELETE_ENTRY: u8 = b'D';
 
 /// Size in bytes from which on a chunk of a copy is sent.
 pub(super) const CHUNK: usize = 256 << 10;
@@ -186,7 +186,7 @@ pub(super) fn write(to: &mut Vec<u8>, tag: u8, texts: &[&[u8]]) {
     }
 }
 
-fn text<'a>(from: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
+pub(super) fn text<'a>(from: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
     let short = || WireError::broken("a state change ends too early");
     let (length, rest) = from.split_first_chunk::<4>().ok_or_else(short)?;
     let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(short)?;

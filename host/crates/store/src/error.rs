@@ -56,6 +56,13 @@ pub enum StoreError {
         name: String,
     },
 
+    /// There is a savepoint of this name.
+    #[error("there is a savepoint {path} already", path = path.display())]
+    Exists {
+        /// Its folder.
+        path: PathBuf,
+    },
+
     /// There are no checkpoints where they were looked for.
     #[error("{folder} has no checkpoints", folder = folder.display())]
     Absent {
@@ -175,6 +182,7 @@ impl StoreError {
             }
             Self::Newer { .. } => Some("use the version that wrote it, or a newer one"),
             Self::NotEnded { .. } => Some("remove it nevertheless with --force"),
+            Self::Exists { .. } => Some("choose another name"),
             Self::NoSuchEpoch { .. } => Some("`sage-host state inspect` lists the epochs"),
             _ if self.is_full_disk() => Some("make room on the disk, then go on with --from last"),
             _ => None,

@@ -38,6 +38,10 @@ mod locked_folder;
 mod proof;
 mod removal;
 mod restore;
+mod savepoint;
+mod savepoint_request;
+#[cfg(test)]
+mod savepoint_tests;
 mod scan;
 mod segment;
 mod store;
@@ -62,4 +66,5 @@ pub use error::{Damage, RestoreError, StoreError};
 pub use frame::{Frame, FrameKind};
 pub use inspection::{InspectedEpoch, InspectedSegment, Inspection, StageFrames};
 pub use removal::Removal;
+pub use savepoint_request::{RequestState, SavepointRequest};
 pub use store::Store;

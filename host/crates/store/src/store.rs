@@ -156,6 +156,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether damage was found, so that [`Store::go_on_from`] has to choose an epoch.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.is_undecided
+    }
+
     /// The epochs that can be restored, in rising order.
     #[must_use]
     pub fn epochs(&self) -> &[EpochInfo] {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{
     Capabilities, Checkpoint, ConfigPlaces, EventTime, Input, Late, Limits, Model, OnError, Resources, SinkText,
     SourceSchema, SourceText, Span, Spanned, TextFormat, Watermark, Window,
@@ -77,6 +79,8 @@ pub struct FileSource {
     pub path: Spanned<String>,
     /// Format of the records in the files.
     pub text: TextFormat,
+    /// Whether the source waits for more lines and files. `None` means not.
+    pub follow: Option<Spanned<bool>>,
 }
 
 /// Settings of generated records.
@@ -156,6 +160,23 @@ pub struct FileSink {
     pub compression: Option<Spanned<String>>,
     /// The form of the records in the file.
     pub text: SinkText,
+    /// When a part of the output is closed and the next one begun. `None` writes one file.
+    pub roll: Option<Roll>,
+    /// Whether records are written behind what the file holds. `None` means not.
+    pub append: Option<Spanned<bool>>,
+}
+
+/// When a part of an output is closed: what comes first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Roll {
+    /// Place of its table in the file.
+    pub span: Option<Span>,
+    /// Bytes of the file.
+    pub size: Option<Spanned<u64>>,
+    /// Time since its first record.
+    pub every: Option<Spanned<Duration>>,
+    /// Time since its last record.
+    pub idle: Option<Spanned<Duration>>,
 }
 
 /// How the instances of a stage share their input.

@@ -10,7 +10,8 @@ use super::read_stage::{component, component_or, name, one_of};
 use super::table::{Node, Table};
 use super::window::{late, window};
 use super::{
-    Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Sink, SinkKind, SinkText, SourceText, Span,
+    Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Roll, Sink, SinkKind, SinkText, SourceText,
+    Span,
 };
 
 /// The readable part of a pipeline file, and the errors in it.
@@ -210,11 +211,24 @@ fn file_sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SinkK
     let path = table.string("path", errors);
     let compression = table.string("compression", errors);
     let text = SinkText::read(&mut table, errors);
+    let roll = table.table("roll", errors).map(|inner| roll(inner, errors));
+    let append = table.flag("append", errors);
     if table.key_span("path").is_none() {
         table.missing("path", "name a file: file = { path = \"out.jsonl\" }", errors);
     }
     table.finish(errors);
-    Some(SinkKind::File(FileSink { path: path?, compression, text }))
+    Some(SinkKind::File(FileSink { path: path?, compression, text, roll, append }))
+}
+
+fn roll(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Roll {
+    let read = Roll {
+        span: Some(table.span()),
+        size: table.size("size", errors),
+        every: table.duration("every", errors),
+        idle: table.duration("idle", errors),
+    };
+    table.finish(errors);
+    read
 }
 
 fn partition(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Partitioning {

@@ -39,11 +39,12 @@ pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sour
 fn file_source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SourceKind> {
     let path = table.string("path", errors);
     let text = TextFormat::read(&mut table, errors);
+    let follow = table.flag("follow", errors);
     if table.key_span("path").is_none() {
         table.missing("path", "name a file or a pattern: file = { path = \"in-*.jsonl\" }", errors);
     }
     table.finish(errors);
-    Some(SourceKind::File(FileSource { path: path?, text }))
+    Some(SourceKind::File(FileSource { path: path?, text, follow }))
 }
 
 fn generate(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> SourceKind {

@@ -106,6 +106,7 @@ fn the_schema_of_pipeline_files_and_their_reader_know_the_same_keys() {
         ("generate of", "generate"),
         ("stdin of", "stdin"),
         ("file of source", "file_source"),
+        ("roll of", "roll"),
         ("file of sink", "file_sink"),
         ("stdout of", "stdout"),
         ("source", "source"),

@@ -24,13 +24,7 @@ impl SinkText {
             fields: ChosenFields::read(table, "name the fields to write, or leave it out to write all", errors),
             delimiter: table.string("delimiter", errors),
             quote: table.string("quote", errors),
-            header: header(table, errors),
+            header: table.flag("header", errors),
         }
     }
-}
-
-fn header(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<Spanned<bool>> {
-    let span = table.key_span("header");
-    let value = table.boolean("header", errors)?;
-    Some(Spanned { value, span })
 }

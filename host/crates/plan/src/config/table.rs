@@ -76,6 +76,13 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
+    /// `true` or `false`, with the place of the key.
+    pub(super) fn flag(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<Spanned<bool>> {
+        let span = self.key_span(key);
+        let value = self.boolean(key, errors)?;
+        Some(Spanned { value, span })
+    }
+
     /// A whole number, 0 or above.
     pub(super) fn count(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<Spanned<u64>> {
         let node = self.node(key)?;

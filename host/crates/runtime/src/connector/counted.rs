@@ -3,6 +3,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -22,6 +23,8 @@ pub(super) struct Counted {
     read: u64,
     /// Bytes from `start` to the end when the file was opened. `None` unless it is a regular file.
     size: Option<u64>,
+    /// For a file that is followed: whether its end is known to be the end.
+    followed: Option<Arc<AtomicBool>>,
 }
 
 impl Counted {
@@ -29,7 +32,13 @@ impl Counted {
     pub(super) fn new(file: File, start: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let size = metadata.is_file().then(|| metadata.len().saturating_sub(start));
-        Ok(Self { file: Arc::new(file), start, read: 0, size })
+        Ok(Self { file: Arc::new(file), start, read: 0, size, followed: None })
+    }
+
+    /// Reads a regular file to which more is appended: at its end there is no input at present, until `is_over`.
+    /// The file is at position `at`, which counts as read.
+    pub(super) fn following(file: Arc<File>, at: u64, is_over: Arc<AtomicBool>) -> Self {
+        Self { file, start: 0, read: at, size: None, followed: Some(is_over) }
     }
 
     /// Bytes in the file when it was opened. `None` unless it is a regular file.
@@ -44,7 +53,7 @@ impl Counted {
 
     /// The file, if reads may find no input. `None` for a regular file.
     pub(super) fn awaited(&self) -> Option<&Arc<File>> {
-        self.size.is_none().then_some(&self.file)
+        (self.size.is_none() && self.followed.is_none()).then_some(&self.file)
     }
 
     /// Returns an error if the file has become shorter. The file system is asked each time, because the end of
@@ -68,11 +77,18 @@ impl Counted {
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.size {
+            None if self.followed.is_some() => {}
             None => require_input(&self.file)?,
             Some(size) => self.check_length(size, false)?,
         }
         let n = (&*self.file).read(buffer)?;
         self.read += n as u64;
+        if n == 0
+            && !buffer.is_empty()
+            && self.followed.as_ref().is_some_and(|is_over| !is_over.load(Ordering::Relaxed))
+        {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         if n == 0
             && !buffer.is_empty()
             && let Some(size) = self.size.filter(|size| self.read < *size)

@@ -55,7 +55,8 @@ fn rows(text: &[u8], reads: Option<&Arc<SourceSchema>>, small: bool) -> (Vec<Row
         tolerant: true,
         ..TextSpec::default()
     };
-    let mut source = open_source(&SourceSpec::File(FileSourceSpec { path, text: spec }), 0, 4 << 20).unwrap();
+    let mut source =
+        open_source(&SourceSpec::File(FileSourceSpec { path, text: spec, follow: false }), 0, 4 << 20).unwrap();
     let (mut found, mut errors, mut batch) = (Vec::new(), Vec::new(), Batch::new());
     let mut read = ReadFields::default();
     loop {
@@ -201,7 +202,7 @@ fn a_file_without_a_column_that_is_read_is_refused_before_the_run() {
     fs::write(&path, "text,cuont\na,1\n").unwrap();
     let open = |fields: &[(&str, &str)]| {
         let text = TextSpec { format: Format::Csv, reads: Some(schema(fields)), ..TextSpec::default() };
-        let spec = SourceSpec::File(FileSourceSpec { path: path.clone(), text });
+        let spec = SourceSpec::File(FileSourceSpec { path: path.clone(), text, follow: false });
         open_source(&spec, 0, 4 << 20).map(drop)
     };
     let error = open(&[("text", "string"), ("count", "s64")]).unwrap_err();

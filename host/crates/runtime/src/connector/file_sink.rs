@@ -1,13 +1,11 @@
 use std::fs::File;
-use std::io::{self, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::file_output::FileOutput;
 use super::identity::FileId;
 use super::layout::Layout;
-use super::line_output::LineOutput;
 use super::output_place::OutputPlace;
-use super::packed::Packed;
 use super::partial_file::PartialFile;
 use super::record_writer::RecordWriter;
 use super::saved_output::SavedOutput;
@@ -23,22 +21,12 @@ use sage_text::plain_path;
 /// it. A path that is a device or a pipe is written to directly.
 pub(super) struct FileSink {
     /// `None` after the sink is finished.
-    writer: Option<RecordWriter<Output>>,
+    writer: Option<RecordWriter<FileOutput>>,
     /// Number of records that had been written when the sink was finished.
     written: u64,
     path: PathBuf,
     /// `None` for a device or a pipe.
     partial: Option<PartialFile>,
-}
-
-/// The file, with the encoder that compresses the bytes before they reach it.
-struct Output {
-    packed: Packed,
-    file: File,
-    /// Position of the file after the last flush. A compressed file is readable up to here.
-    readable: u64,
-    /// Whether bytes follow the last whole part of compressed data.
-    part: bool,
 }
 
 impl FileSink {
@@ -66,18 +54,15 @@ impl FileSink {
                 (place.path, Some(partial), file)
             }
         };
-        let handle =
-            file.try_clone().map_err(|cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause))?;
-        let packed = Packed::new(file, spec.compression, &spec.path);
-        let readable = saved.map_or(0, |saved| saved.bytes);
-        let output = Output { packed, file: handle, readable, part: false };
+        let output = FileOutput::new(file, spec.compression, &spec.path, saved.map_or(0, |saved| saved.bytes))
+            .map_err(|cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause))?;
         // A header was written before the first epoch.
         let layout = if saved.is_some() { layout.without_header() } else { layout };
         let writer = RecordWriter::new(output, layout, format!("\"{shown}\""));
         Ok(Self { writer: Some(writer), written: 0, path, partial })
     }
 
-    fn writer(&mut self) -> Result<&mut RecordWriter<Output>, ConnectorError> {
+    fn writer(&mut self) -> Result<&mut RecordWriter<FileOutput>, ConnectorError> {
         self.writer.as_mut().ok_or_else(|| ConnectorError::new(format!("\"{}\" is finished", plain_path(&self.path))))
     }
 }
@@ -91,7 +76,7 @@ impl Sink for FileSink {
         self.writer()?.flush()
     }
 
-    fn save(&mut self) -> Result<Vec<u8>, ConnectorError> {
+    fn save(&mut self, _epoch: u64) -> Result<Vec<u8>, ConnectorError> {
         let Some(id) = self.partial.as_ref().map(PartialFile::id) else {
             return self.flush().map(|()| Vec::new());
         };
@@ -128,60 +113,6 @@ impl Sink for FileSink {
     }
 }
 
-impl Output {
-    /// Writes the rest of the bytes, so that the file is well formed, and returns the file.
-    fn finish(self) -> io::Result<File> {
-        self.packed.finish()
-    }
-
-    /// Makes everything that was written durable, as whole parts of compressed data. Returns the length of the file.
-    fn make_durable(&mut self) -> io::Result<u64> {
-        if std::mem::take(&mut self.part) {
-            self.packed.end_part()?;
-        }
-        self.file.sync_data()?;
-        self.readable = self.file.stream_position()?;
-        Ok(self.readable)
-    }
-
-    /// After a failed write, cuts the unreadable end off a compressed file. The rest holds exactly the records
-    /// that count as written.
-    fn cut_back(self) {
-        let (file, readable, keeps_back) = (&self.file, self.readable, self.keeps_back());
-        // An encoder writes once more when it is dropped.
-        drop(self.packed);
-        if keeps_back && let Err(error) = file.set_len(readable) {
-            tracing::debug!(%error, "a packed output that failed keeps its torn end");
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.part = true;
-        self.packed.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.part {
-            // A flush would begin a part.
-            return Ok(());
-        }
-        self.packed.flush()?;
-        if self.keeps_back() {
-            // A device or a pipe has no position, and its end is never cut off.
-            self.readable = self.file.stream_position().unwrap_or(0);
-        }
-        Ok(())
-    }
-}
-
-impl LineOutput for Output {
-    fn keeps_back(&self) -> bool {
-        !matches!(self.packed, Packed::Plain(_))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
@@ -196,10 +127,10 @@ mod tests {
     use super::super::zstd_frames::ZstdFrames;
     use super::*;
     use sage_batch::{Origin, Record};
-    use sage_plan::{Compression, SinkText};
+    use sage_plan::{Compression, OutputShape, SinkText};
 
     fn spec(path: &Path, compression: Compression) -> FileSinkSpec {
-        FileSinkSpec { path: path.to_owned(), compression, text: SinkText::default() }
+        FileSinkSpec { path: path.to_owned(), compression, text: SinkText::default(), shape: OutputShape::Whole }
     }
 
     fn sink(path: &Path) -> Result<FileSink, ConnectorError> {
@@ -402,8 +333,8 @@ mod tests {
                 let path = folder.path().join(name);
                 let mut first = sink(&path).unwrap();
                 write(&mut first, b"one");
-                let saved = first.save().unwrap();
-                assert_eq!(first.save().unwrap(), saved, "an epoch without records adds nothing");
+                let saved = first.save(1).unwrap();
+                assert_eq!(first.save(1).unwrap(), saved, "an epoch without records adds nothing");
                 write(&mut first, b"lost");
                 match finished {
                     // The run was killed between this and its last epoch.

@@ -27,6 +27,16 @@ impl FileId {
         Ok(Self::of_stat(&stat))
     }
 
+    /// Whether both have one inode, perhaps on different devices.
+    pub(super) fn same_inode(self, other: Self) -> bool {
+        self.inode == other.inode
+    }
+
+    /// Whether the open file is this one.
+    pub(super) fn is(self, file: impl AsFd) -> bool {
+        Self::of_open(file).is_ok_and(|id| id == self)
+    }
+
     pub(super) fn of_stat(stat: &rustix::fs::Stat) -> Self {
         Self { device: stat.st_dev, inode: stat.st_ino }
     }

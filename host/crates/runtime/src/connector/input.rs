@@ -67,6 +67,22 @@ impl Input {
         Ok(Self::of(Counted::new(file, 0).map_err(cannot)?, wanted))
     }
 
+    /// A plain file at its current position, which is behind its first bytes.
+    pub(super) fn behind_the_beginning(counted: Counted) -> Self {
+        let size = counted.size();
+        Self { state: State::Plain(Peeking::new(counted)), wanted: Wanted::Plain, size }
+    }
+
+    /// A file to which more is appended, from its beginning.
+    pub(super) fn following(counted: Counted) -> Self {
+        Self::of(counted, Wanted::Anything)
+    }
+
+    /// Whether the bytes are known to be those of the file.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.state, State::Plain(_))
+    }
+
     /// Standard input, from its current position.
     pub(super) fn stdin(compression: Compression) -> Result<Self, ConnectorError> {
         let cannot = |cause: io::Error| ConnectorError::caused("cannot read standard input", cause);

@@ -1,6 +1,7 @@
 use std::io::{self, Read};
 
 use memchr::{memchr, memchr2};
+use serde::{Deserialize, Serialize};
 
 use sage_plan::LineEnd;
 
@@ -31,6 +32,23 @@ pub(super) struct LineReader<R> {
     kept: Option<Kept>,
     has_returns: bool,
     looks_for_returns: LookFor,
+    /// Bytes of the input that are no longer in the buffer.
+    passed: u64,
+}
+
+/// A place between two lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LinePosition {
+    /// Bytes before it.
+    pub(super) bytes: u64,
+    /// Lines before it.
+    pub(super) lines: u64,
+    /// Whether it is inside a line that is too long: what follows up to the line end is no line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) in_long_line: bool,
+    /// Whether CR ends lines too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) any_end: bool,
 }
 
 /// The part of the text in which CRs inside lines are looked for and [reported](LineReader::next_and_returns).
@@ -118,7 +136,32 @@ impl<R: Read> LineReader<R> {
             kept: None,
             has_returns: false,
             looks_for_returns,
+            passed: 0,
         }
+    }
+
+    /// Goes on at a place of this reader's input with another input, which begins there.
+    pub(super) fn go_on(&mut self, input: R, at: LinePosition) {
+        self.input = input;
+        (self.start, self.scanned, self.end, self.last) = (0, 0, 0, 0);
+        (self.at_end, self.kept, self.has_returns) = (false, None, false);
+        (self.passed, self.line) = (at.bytes, at.lines);
+        self.overlong = if at.in_long_line { Overlong::On } else { Overlong::No };
+        if at.lines > 0 {
+            self.ends = if at.any_end { Ends::Any } else { Ends::Lf };
+        }
+    }
+
+    /// The place behind the last line, or before the kept lines if some are kept.
+    pub(super) fn position(&self) -> LinePosition {
+        let (at, lines, in_long_line) = match (self.kept, self.overlong) {
+            (Some(kept), _) => (kept.begin, kept.line - 1, false),
+            (None, Overlong::No) => (self.start, self.line, false),
+            (None, Overlong::Until(end)) => (end, self.line, false),
+            (None, Overlong::On) => (self.scanned, self.line, true),
+        };
+        let any_end = self.ends == Ends::Any;
+        LinePosition { bytes: self.passed + at as u64, lines, in_long_line, any_end }
     }
 
     /// The input.
@@ -370,6 +413,7 @@ impl<R: Read> LineReader<R> {
         let from = self.kept.map_or(self.start, |kept| kept.begin);
         if from > 0 {
             self.buffer.copy_within(from..self.end, 0);
+            self.passed += from as u64;
             self.end -= from;
             self.scanned -= from;
             self.start -= from;

@@ -1,9 +1,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::absolute;
+use std::path::{Path, absolute};
 
 use super::find_files::Search;
 use super::identity::{FileId, Identity, Located, Nature, plainly};
+use super::part_names::PartNames;
 use super::path_end::{End, Place, ends_of, stream_ends};
 use super::path_guard::PathGuard;
 use super::path_use::{PathUse, StandardStreams};
@@ -64,8 +65,15 @@ fn refuse_meetings(ends: &[End], errors: &mut Diagnostics) -> BTreeSet<usize> {
         if located.nature != Nature::Kept {
             continue;
         }
+        for other in ends.iter().filter(|other| writer.parts_meet(other) && writer.hurts(other)) {
+            tell(writer, other, &mut || meeting(writer, other));
+        }
         for (reader, search) in &patterns {
-            if let Some(how) = matched(search, located) {
+            let how = match &writer.parts {
+                Some(parts) => matched_part(search, parts),
+                None => matched(search, located),
+            };
+            if let Some(how) = how {
                 tell(writer, reader, &mut || match_of(writer, reader, &how));
             }
         }
@@ -106,6 +114,25 @@ fn match_of(writer: &End, reader: &End, how: &str) -> Diagnostic {
              write to another folder, or narrow the pattern",
         )
 }
+
+/// A text about how a pattern leads to a part of an output; `None` if it does not.
+fn matched_part(search: &Search, parts: &PartNames) -> Option<String> {
+    let folder = FileId::of(&fs::metadata(&parts.folder).ok()?);
+    let is_here =
+        |path: &Path| path.parent().and_then(|at| fs::metadata(at).ok()).is_some_and(|at| FileId::of(&at) == folder);
+    let there = search.files.iter().map(|(path, _)| path);
+    if let Some(path) =
+        there.into_iter().find(|path| path.file_name().is_some_and(|name| parts.could_be(name)) && is_here(path))
+    {
+        return Some(format!(" as {}", plain_path(path)));
+    }
+    let walk = search.walk.as_ref()?;
+    // A pattern may ask for certain digits.
+    (0..MOST_TRIED).any(|number| walk.would_find(folder, &parts.name(number))).then(|| " once it is there".to_owned())
+}
+
+/// Numbers of parts that are compared with a pattern.
+const MOST_TRIED: u64 = 1000;
 
 /// A text about how a pattern leads to a file; `None` if it does not.
 fn matched(search: &Search, located: &Located) -> Option<String> {

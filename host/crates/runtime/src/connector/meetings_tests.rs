@@ -38,7 +38,28 @@ const TREE: [&str; 24] = [
 ];
 
 /// One use, another use, and the expected message; an empty message means that both are allowed.
-const CASES: [(&str, &str, &str); 97] = [
+const CASES: [(&str, &str, &str); 109] = [
+    // Parts of a sink.
+    ("source in.txt", "parts in-{part}.txt", ""),
+    (
+        "source d/o-0000000007.txt",
+        "parts d/o-{part}.txt",
+        "sink \"s\" writes parts to $/d/o-{part}.txt, which source \"s\" reads",
+    ),
+    ("source l/o-0000000007.txt", "parts d/o-{part}.txt", "which source \"s\" reads"),
+    (
+        "source d/o-*.txt",
+        "parts d/o-{part}.txt",
+        "which matches the pattern $/d/o-*.txt that source \"s\" reads once it is there",
+    ),
+    ("source d/o-*7.txt", "parts l/o-{part}.txt", "once it is there"),
+    ("source d/p-*.txt", "parts d/o-{part}.txt", ""),
+    ("parts d/o-{part}.txt", "parts l/o-{part}.txt", "which sink \"s\" writes parts to"),
+    ("parts d/o-{part}.txt", "parts d/o-1{part}.txt", ""),
+    ("sink d/o-0000000007.txt", "parts d/o-{part}.txt", "which sink \"s\" writes"),
+    ("dead d/o-0000000007.txt", "parts d/o-{part}.txt", "sends dead letters to"),
+    ("source in.txt", "appends in-link.txt", "sink \"s\" appends to $/in-link.txt, which source \"s\" reads"),
+    ("sink out.txt", "appends out.txt", "which sink \"s\" writes"),
     // A source and a sink.
     ("source in.txt", "sink in.txt", "sink \"s\" writes $/in.txt, which source \"s\" reads"),
     ("source in.txt", "sink d/../in.txt", "reads as $/in.txt (the same path in another spelling)"),
@@ -195,6 +216,8 @@ fn path_use(root: &Path, written: &str) -> PathUse {
     let role = match role {
         "source" => PathRole::Source("s".to_owned()),
         "sink" => PathRole::Sink("s".to_owned()),
+        "parts" => PathRole::SinkParts("s".to_owned()),
+        "appends" => PathRole::SinkAppends("s".to_owned()),
         "dead" => PathRole::DeadLetters("operator \"o\"".to_owned()),
         "component" => PathRole::Component("operator \"o\"".to_owned()),
         "model" => PathRole::Model("m".to_owned()),

@@ -27,6 +27,8 @@
 //! - An output file has its name only when it is complete.
 //! - A record that would be read back as two records is not written.
 
+mod append_journal;
+mod appending_sink;
 mod counted;
 mod csv_bad_row;
 mod csv_columns;
@@ -40,8 +42,13 @@ mod dead_letter_file;
 mod discard_sink;
 mod escaped;
 mod event_time;
+mod file_output;
 mod file_sink;
 mod find_files;
+mod fingerprint;
+mod follow_source;
+mod followed_file;
+mod followed_position;
 mod generate;
 mod gzip_members;
 mod identity;
@@ -62,6 +69,8 @@ mod open;
 mod open_text;
 mod output_place;
 mod packed;
+mod part_folder;
+mod part_names;
 mod partial_file;
 mod partial_path;
 mod path_end;
@@ -76,11 +85,13 @@ mod read_fields;
 mod record_writer;
 mod refusal;
 mod rfc3339;
+mod rolling_sink;
 mod room;
 mod row_cells;
 mod run_folders;
 mod saved_files;
 mod saved_output;
+mod saved_parts;
 mod stamps;
 mod standard_streams;
 mod stdout_sink;
@@ -94,10 +105,12 @@ pub use dead_letter_file::DeadLetterFile;
 pub use in_memory::{CollectSink, Collected, IterSource};
 pub(crate) use layout::csv_form;
 pub use meetings::compare_paths;
-pub use open::{open_sink, open_source};
+pub use open::{SinkStart, open_sink, open_source};
 pub use path_guard::PathGuard;
 pub use path_use::{PathRole, PathUse, StandardStreams};
-pub use port::{ConnectorError, Extent, Filled, Places, Sink, SinkOutcome, Source, SourceProgress, Unreadable};
+pub use port::{
+    Committer, ConnectorError, Extent, Filled, Places, Sink, SinkOutcome, Source, SourceProgress, Unreadable,
+};
 pub use read_fields::ReadFields;
 pub(crate) use read_fields::written;
 pub use standard_streams::{note_closed_streams, require_output};

@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
+use super::appending_sink::AppendingSink;
 use super::discard_sink::DiscardSink;
 use super::file_sink::FileSink;
+use super::follow_source::FollowSource;
 use super::generate::Generate;
 use super::layout::Layout;
+use super::rolling_sink::RollingSink;
 use super::standard_streams::{require_input, require_output};
 use super::stdout_sink::StdoutSink;
 use super::text_source::TextSource;
 use super::whole_files::WholeFiles;
 use super::{ConnectorError, PathGuard, Sink, Source};
-use sage_plan::{SinkSpec, SourceSpec};
+use sage_plan::{OutputShape, SinkSpec, SourceSpec};
 
 /// Opens a built-in source at position `source_number` in the pipeline. No record is longer than
 /// `max_record_bytes`.
@@ -27,6 +30,7 @@ pub fn open_source(
 ) -> Result<Box<dyn Source>, ConnectorError> {
     let longest = usize::try_from(max_record_bytes).unwrap_or(usize::MAX);
     Ok(match spec {
+        SourceSpec::File(files) if files.follow => Box::new(FollowSource::open(files, source_number, longest)?),
         SourceSpec::File(files) => Box::new(TextSource::files(files, source_number, longest)?),
         SourceSpec::WholeFiles(files) => Box::new(WholeFiles::open(files, source_number, longest)?),
         SourceSpec::Stdin(text) => {
@@ -38,8 +42,16 @@ pub fn open_source(
     })
 }
 
-/// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV. `saved`
-/// is what the sink of an earlier run had [saved](Sink::save), if this run goes on from there.
+/// Where a sink begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SinkStart<'a> {
+    /// Whether the run has epochs, so that the sink is [saved](Sink::save).
+    pub has_epochs: bool,
+    /// What the sink of an earlier run had saved, if this run goes on from there.
+    pub saved: Option<&'a [u8]>,
+}
+
+/// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV.
 ///
 /// # Errors
 /// The sink cannot be written to, as far as that is known before the first write. [`SinkSpec::Provided`] is
@@ -48,10 +60,17 @@ pub fn open_sink(
     spec: &SinkSpec,
     columns: Vec<String>,
     guard: &Arc<PathGuard>,
-    saved: Option<&[u8]>,
+    start: SinkStart<'_>,
 ) -> Result<Box<dyn Sink>, ConnectorError> {
     Ok(match spec {
-        SinkSpec::File(file) => Box::new(FileSink::create(file, Layout::of(file.text.form, &columns), guard, saved)?),
+        SinkSpec::File(file) => {
+            let layout = Layout::of(file.text.form, &columns);
+            match file.shape {
+                OutputShape::Whole => Box::new(FileSink::create(file, layout, guard, start.saved)?),
+                OutputShape::Appended => Box::new(AppendingSink::create(file, layout, guard, start)?),
+                OutputShape::Parts(roll) => Box::new(RollingSink::create(file, (roll, layout), guard, start)?),
+            }
+        }
         SinkSpec::Stdout(text) => {
             require_output()?;
             Box::new(StdoutSink::new(Layout::of(text.form, &columns)))
@@ -80,8 +99,9 @@ mod tests {
             let generate = GenerateSpec { count: Some(10_000), rate: None, payload_bytes: 100, keys: None, seed: 1 };
             let mut source = open_source(&SourceSpec::Generate(generate), 0, 1 << 20).unwrap();
             let compression = Compression::Found;
-            let spec = FileSinkSpec { path: path.clone(), compression, text: SinkText::default() };
-            let mut sink = open_sink(&SinkSpec::File(spec), Vec::new(), &Arc::default(), None).unwrap();
+            let spec =
+                FileSinkSpec { path: path.clone(), compression, text: SinkText::default(), shape: OutputShape::Whole };
+            let mut sink = open_sink(&SinkSpec::File(spec), Vec::new(), &Arc::default(), SinkStart::default()).unwrap();
             let mut written = Vec::new();
             pump(&mut *source, |batch| {
                 written.extend(batch.payloads().iter().map(<[u8]>::to_vec));
@@ -89,7 +109,7 @@ mod tests {
             });
             sink.finish(SinkOutcome::Complete).unwrap();
 
-            let spec = SourceSpec::File(FileSourceSpec { path, text: TextSpec::default() });
+            let spec = SourceSpec::File(FileSourceSpec { path, text: TextSpec::default(), follow: false });
             let mut read = Vec::new();
             pump(&mut *open_source(&spec, 0, 1 << 20).unwrap(), |batch| {
                 read.extend(batch.payloads().iter().map(<[u8]>::to_vec));
@@ -113,6 +133,8 @@ mod tests {
     #[test]
     fn what_is_to_be_provided_cannot_be_opened() {
         assert!(open_source(&SourceSpec::Provided("mine".into()), 0, 1).is_err());
-        assert!(open_sink(&SinkSpec::Provided("mine".into()), Vec::new(), &Arc::default(), None).is_err());
+        assert!(
+            open_sink(&SinkSpec::Provided("mine".into()), Vec::new(), &Arc::default(), SinkStart::default()).is_err()
+        );
     }
 }

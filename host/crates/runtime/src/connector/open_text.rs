@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
+use super::counted::Counted;
 use super::csv_bad_row::Spoils;
 use super::csv_rows::CsvRows;
 use super::input::Input;
 use super::json_line::{JsonText, is_blank};
-use super::line_reader::{Line, LineError, LineReader, LookFor, content, is_mark, without_mark};
+use super::line_reader::{Line, LineError, LinePosition, LineReader, LookFor, content, is_mark, without_mark};
 use super::refusal::Refusal;
 use super::room::{Room, Stopped};
 use super::stamps::Stamps;
 use super::text_input::TextInput;
 use super::{ConnectorError, Unreadable};
-use sage_plan::{Format, TextSpec};
+use sage_plan::{Format, TextEncoding, TextSpec};
 
 /// A text input that is being read.
 ///
@@ -24,6 +25,7 @@ use sage_plan::{Format, TextSpec};
 pub(super) struct OpenText {
     pub(super) lines: LineReader<TextInput>,
     format: Format,
+    encoding: TextEncoding,
     pub(super) csv: CsvRows,
     pub(super) stamps: Stamps,
     pub(super) json: JsonText,
@@ -58,6 +60,7 @@ impl OpenText {
         Self {
             lines: LineReader::new(TextInput::new(input, spec.encoding), longest, spec.line_end, returns),
             format: spec.format,
+            encoding: spec.encoding,
             csv: CsvRows::new(spec, longest),
             stamps: Stamps::new(&spec.stamps),
             json: JsonText::default(),
@@ -85,6 +88,40 @@ impl OpenText {
     /// The file, if reads may find no input.
     pub(super) fn awaited(&self) -> Option<&Arc<File>> {
         self.lines.input().input().awaited()
+    }
+
+    /// The place behind the records given so far. `None` unless the text is plain, so that a later run can begin there.
+    pub(super) fn position(&self) -> Option<LinePosition> {
+        let input = self.lines.input();
+        if self.json.waiting().is_some() {
+            return Some(LinePosition::default());
+        }
+        // Before the first bytes were looked at, nothing was given.
+        let position = self.lines.position();
+        let is_plain = input.is_as_it_is() && input.input().is_plain();
+        (is_plain || position.bytes == 0).then_some(position)
+    }
+
+    /// Goes on at a place where an earlier run was, with the file at that place. The columns must be known.
+    pub(super) fn go_on(&mut self, input: Counted, at: LinePosition) {
+        let input = Input::behind_the_beginning(input);
+        self.lines.go_on(TextInput::behind_the_beginning(input, self.encoding), at);
+        self.json.go_on();
+    }
+
+    /// More will be appended: the first line of JSON does not wait until it is known whether it is the only one.
+    pub(super) fn follows(&mut self) {
+        self.json.go_on();
+    }
+
+    /// csv: reads up to the names of the columns, before [`OpenText::go_on`].
+    pub(super) fn find_columns(&mut self) -> Result<(), ConnectorError> {
+        if self.format == Format::Csv && !self.csv.columns().are_known() { self.check() } else { Ok(()) }
+    }
+
+    /// Whether reading has stopped for good.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// The notes for the user about this input, each with its name.

@@ -31,6 +31,15 @@ pub(super) struct Replaced {
     pub(super) old: Option<Metadata>,
 }
 
+/// What happens to a file that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Another file takes its name.
+    Replaced,
+    /// It is written to.
+    Appended,
+}
+
 /// The sticky bit. In a folder with it, only the owner of the file or of the folder may replace a file.
 const STICKY: u32 = 0o1000;
 
@@ -41,6 +50,18 @@ impl OutputPlace {
     /// Every obstacle to writing the output or to giving it its name. A retry helps only if the file system has
     /// changed.
     pub(super) fn examine(path: &Path) -> Result<Self, ConnectorError> {
+        Self::examine_for(path, Use::Replaced)
+    }
+
+    /// Examines the path of a file to which a sink appends.
+    ///
+    /// # Errors
+    /// As [`OutputPlace::examine`], without the obstacles to a new file under the name.
+    pub(super) fn examine_to_append(path: &Path) -> Result<Self, ConnectorError> {
+        Self::examine_for(path, Use::Appended)
+    }
+
+    fn examine_for(path: &Path, used: Use) -> Result<Self, ConnectorError> {
         let shown = plain_path(path);
         let located = locate(path).map_err(|error| no_place(path, error))?;
         match located.nature {
@@ -57,14 +78,14 @@ impl OutputPlace {
                 if old.as_ref().is_some_and(|old| !old.is_file()) {
                     return Ok(Self::InPlace(located.path));
                 }
-                Replaced::examine(&shown, located, old).map(Self::Replaced)
+                Replaced::examine(&shown, located, old, used).map(Self::Replaced)
             }
         }
     }
 }
 
 impl Replaced {
-    fn examine(shown: &str, located: Located, old: Option<Metadata>) -> Result<Self, ConnectorError> {
+    fn examine(shown: &str, located: Located, old: Option<Metadata>, used: Use) -> Result<Self, ConnectorError> {
         let path = located.path;
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let cannot = |cause: io::Error| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause);
@@ -82,7 +103,7 @@ impl Replaced {
             ))
             .hint("write to another folder, or take the attribute away: chattr -a"));
         }
-        if let Some(old) = &old {
+        if let Some(old) = old.as_ref().filter(|_| used == Use::Replaced) {
             require_replaceable(shown, &path, old, &folder_now)?;
         }
         match fs::symlink_metadata(partial_path(&path)) {

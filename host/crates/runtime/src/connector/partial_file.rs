@@ -113,6 +113,19 @@ impl PartialFile {
         self.id
     }
 
+    /// The path in errors.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Removes the file, if it still has its name.
+    pub(super) fn remove(&self) {
+        if id_under(&self.folder, &self.partial).is_ok_and(|found| found == Some(self.id)) {
+            // A leftover does no harm: the next run removes it.
+            let _ = unlinkat(&self.folder, &self.partial, AtFlags::empty());
+        }
+    }
+
     /// Gives the file its name; its bytes must be durable. After a power cut, the name belongs to the old file
     /// or to the complete new one.
     ///
@@ -146,7 +159,7 @@ impl PartialFile {
 
 /// Opens a folder, for reading if that is allowed. A folder without read permission cannot itself be made
 /// durable.
-fn open_folder(path: &Path) -> io::Result<(File, bool)> {
+pub(super) fn open_folder(path: &Path) -> io::Result<(File, bool)> {
     let open = |flags: OFlags| {
         let flags = (OFlags::DIRECTORY | flags).bits() as i32;
         File::options().read(true).custom_flags(flags).open(path)
@@ -159,7 +172,7 @@ fn open_folder(path: &Path) -> io::Result<(File, bool)> {
 }
 
 /// Creates a new file with its final permissions; `None` if the name is in use.
-fn new_file(folder: &File, partial: &OsString, place: &Replaced) -> io::Result<Option<File>> {
+pub(super) fn new_file(folder: &File, partial: &OsString, place: &Replaced) -> io::Result<Option<File>> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // A file that replaces nothing gets the default mode of new files. Another file is private until it has the
     // permissions of the old one.
@@ -233,7 +246,7 @@ fn access_list(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Removes the leftover of an earlier run under the name, unless a run still has it.
-fn remove_leftover(folder: &File, partial: &OsString, shown: &str) -> Result<(), ConnectorError> {
+pub(super) fn remove_leftover(folder: &File, partial: &OsString, shown: &str) -> Result<(), ConnectorError> {
     let cannot = |cause: Errno| ConnectorError::caused(format!("cannot remove the leftover \"{shown}\""), cause.into());
     let found = match statat(folder, partial, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => found,
@@ -267,7 +280,7 @@ fn gone(error: Errno) -> Result<(), Errno> {
 }
 
 /// Locks the file. Two runs that write the same file would mix their records.
-fn require_lock(file: &File, shown: &str) -> Result<(), ConnectorError> {
+pub(super) fn require_lock(file: &File, shown: &str) -> Result<(), ConnectorError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         // Some file systems have no locks; the check is skipped there.
         Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(()),
@@ -278,7 +291,7 @@ fn require_lock(file: &File, shown: &str) -> Result<(), ConnectorError> {
 }
 
 /// The identity of the file under a name in a folder, without following links.
-fn id_under(folder: &File, name: &OsString) -> io::Result<Option<FileId>> {
+pub(super) fn id_under(folder: &File, name: &OsString) -> io::Result<Option<FileId>> {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => Ok(Some(FileId::of_stat(&found))),
         Err(Errno::NOENT) => Ok(None),

@@ -7,6 +7,7 @@ use super::ConnectorError;
 use super::find_files::Search;
 use super::identity::{FileId, Identity, Located, Nature, locate, nature_of};
 use super::output_place::OutputPlace;
+use super::part_names::PartNames;
 use super::partial_path::partial_path;
 use super::path_use::{PathRole, PathUse, StandardStreams};
 use sage_plan::config::{Diagnostic, Span};
@@ -22,6 +23,8 @@ pub(super) struct End {
     pub(super) span: Option<Span>,
     pub(super) does: Does,
     pub(super) place: Place,
+    /// The names of all files, if they are the parts of an output. The place is then that of a part which never is.
+    pub(super) parts: Option<PartNames>,
     /// Whether the process inherited it as a standard stream, so that the pipeline file does not name it.
     pub(super) is_stream: bool,
 }
@@ -97,6 +100,20 @@ impl End {
         }
     }
 
+    /// Whether this end has parts of which one could be the file of `other`, or one of its parts.
+    pub(super) fn parts_meet(&self, other: &Self) -> bool {
+        let Some(parts) = &self.parts else { return false };
+        let folder = |path: &Path| fs::metadata(path).ok().map(|folder| FileId::of(&folder));
+        match (&other.parts, other.place.located()) {
+            (Some(others), _) => parts.could_meet(others) && folder(&parts.folder) == folder(&others.folder),
+            (None, Some(located)) => {
+                let is_here = located.path.parent().is_some_and(|at| folder(at) == folder(&parts.folder));
+                is_here && located.path.file_name().is_some_and(|name| parts.could_be(name))
+            }
+            (None, None) => false,
+        }
+    }
+
     /// Whether damage results if this end, which writes, and `other` are the same file.
     pub(super) fn hurts(&self, other: &Self) -> bool {
         let Does::Write { carries, .. } = &self.does else { return false };
@@ -123,7 +140,8 @@ impl End {
 /// The ends of one use of a path, and the reason why the path cannot be used, if there is one.
 pub(super) fn ends_of(number: usize, path_use: &PathUse) -> (Vec<End>, Option<Diagnostic>) {
     let PathUse { role, path, span } = path_use;
-    let end = |does, place| End { number, shown: plain_path(path), span: *span, does, place, is_stream: false };
+    let end =
+        |does, place| End { number, shown: plain_path(path), span: *span, does, place, parts: None, is_stream: false };
     let reads = |clause: String| {
         let place = locate(path).ok().filter(|located| located.nature != Nature::Folder);
         (place.map(|located| end(Does::Read { clause }, Place::At(located))).into_iter().collect(), None)
@@ -137,7 +155,9 @@ pub(super) fn ends_of(number: usize, path_use: &PathUse) -> (Vec<End>, Option<Di
         PathRole::Component(stage) => reads(format!("is the component of {stage}")),
         PathRole::Model(name) => reads(format!("is the file of model \"{name}\"")),
         PathRole::Library => reads("is a library that the host loads".to_owned()),
-        PathRole::Sink(name) => sink_ends(number, name, path_use),
+        PathRole::Sink(name) => sink_ends((number, name), path_use, OutputPlace::examine(path)),
+        PathRole::SinkParts(name) => parts_end(number, name, path_use),
+        PathRole::SinkAppends(name) => appending_ends(number, name, path_use),
         PathRole::DeadLetters(stage) => match located_letters(path) {
             Ok(located) => {
                 let does = Does::Write {
@@ -192,12 +212,15 @@ fn source_end(name: &str, path: &Path) -> Option<(Does, Place)> {
 }
 
 /// A sink's file, and its temporary file.
-fn sink_ends(number: usize, name: &str, path_use: &PathUse) -> (Vec<End>, Option<Diagnostic>) {
+fn sink_ends(
+    (number, name): (usize, &str),
+    path_use: &PathUse,
+    place: Result<OutputPlace, ConnectorError>,
+) -> (Vec<End>, Option<Diagnostic>) {
     let PathUse { path, span, .. } = path_use;
-    let place = OutputPlace::examine(path);
     let writes = |subject: String, shown: String, located: Located| {
         let does = Does::Write { clause: subject.clone(), subject, carries: Carries::Records };
-        End { number, shown, span: *span, does, place: Place::At(located), is_stream: false }
+        End { number, shown, span: *span, does, place: Place::At(located), parts: None, is_stream: false }
     };
     let mut ends = Vec::new();
     if let Ok(located) = locate(path)
@@ -213,6 +236,39 @@ fn sink_ends(number: usize, name: &str, path_use: &PathUse) -> (Vec<End>, Option
     (ends, place.err().map(|error| unusable(&format!("sink \"{name}\""), error, *span)))
 }
 
+/// The parts of a sink's output. What is wrong with the path itself was reported before.
+fn parts_end(number: usize, name: &str, PathUse { path, span, .. }: &PathUse) -> (Vec<End>, Option<Diagnostic>) {
+    let Some(parts) = PartNames::of(path) else { return (Vec::new(), None) };
+    // Numbers begin with 1.
+    let sample = parts.path(0);
+    let error = match OutputPlace::examine(&sample) {
+        Ok(_) => None,
+        Err(error) => Some(unusable(&format!("sink \"{name}\""), error, *span)),
+    };
+    let clause = format!("sink \"{name}\" writes parts to");
+    let does = Does::Write { subject: clause.clone(), clause, carries: Carries::Records };
+    let end = locate(&sample).ok().map(|located| End {
+        number,
+        shown: plain_path(path),
+        span: *span,
+        does,
+        place: Place::At(located),
+        parts: Some(parts),
+        is_stream: false,
+    });
+    (end.into_iter().collect(), error)
+}
+
+/// A file to which a sink appends, and its journal.
+fn appending_ends(number: usize, name: &str, path_use: &PathUse) -> (Vec<End>, Option<Diagnostic>) {
+    let (mut ends, error) = sink_ends((number, name), path_use, OutputPlace::examine_to_append(&path_use.path));
+    for (end, verb) in ends.iter_mut().zip(["appends to", "keeps its journal in"]) {
+        let clause = format!("sink \"{name}\" {verb}");
+        end.does = Does::Write { subject: clause.clone(), clause, carries: Carries::Records };
+    }
+    (ends, error)
+}
+
 /// The standard streams, as the process inherited them.
 pub(super) fn stream_ends(first: usize, streams: &StandardStreams) -> Vec<End> {
     let mut ends = Vec::new();
@@ -224,6 +280,7 @@ pub(super) fn stream_ends(first: usize, streams: &StandardStreams) -> Vec<End> {
                 span: None,
                 does,
                 place: Place::At(located),
+                parts: None,
                 is_stream: true,
             });
         }

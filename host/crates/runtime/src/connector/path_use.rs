@@ -30,6 +30,10 @@ pub enum PathRole {
     Library,
     /// The sink of this name writes the path.
     Sink(String),
+    /// The sink of this name writes parts, whose paths have a number in place of `{part}`.
+    SinkParts(String),
+    /// The sink of this name appends to the path.
+    SinkAppends(String),
     /// The path receives the dead letters of a stage; the text is the stage's name in messages.
     DeadLetters(String),
     /// A folder in which the guests of a stage may write; the text is the stage's name in messages.

@@ -11,6 +11,8 @@ use super::Places;
 #[derive(Debug, Default)]
 pub(super) struct FilePlaces {
     index: Mutex<Index>,
+    /// Whether the oldest places are forgotten when there are too many.
+    forgets: bool,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +57,10 @@ impl FilePlaces {
         let Index { files, runs } = &mut *index;
         if instead_of_last && let Some(last) = runs.last_mut() {
             *last = run;
-        } else if runs.len() < Self::MOST_RUNS {
+        } else if runs.len() < Self::MOST_RUNS || self.forgets {
+            if runs.len() >= Self::MOST_RUNS {
+                runs.drain(..Self::MOST_RUNS / 2);
+            }
             runs.push(run);
         } else if let Some(file) = files.last_mut() {
             file.lost_at.get_or_insert(run.record);
@@ -98,6 +103,11 @@ impl PlaceKeeper {
         Self { places: Arc::default(), run: Run::at_top(0), kept: false }
     }
 
+    /// Places of a source without an end: the newest of them.
+    pub(super) fn of_newest() -> Self {
+        Self { places: Arc::new(FilePlaces { forgets: true, ..FilePlaces::default() }), ..Self::new() }
+    }
+
     /// The shared index.
     pub(super) fn places(&self) -> &Arc<FilePlaces> {
         &self.places
@@ -105,7 +115,12 @@ impl PlaceKeeper {
 
     /// Begins a file; its first record is number `record`.
     pub(super) fn begin_file(&mut self, name: String, record: u64) {
-        self.places.lock().files.push(FileStart { name, first_record: record, lost_at: None });
+        let mut index = self.places.lock();
+        if self.places.forgets && index.files.len() >= FilePlaces::MOST_RUNS {
+            index.files.drain(..FilePlaces::MOST_RUNS / 2);
+        }
+        index.files.push(FileStart { name, first_record: record, lost_at: None });
+        drop(index);
         self.run = Run::at_top(record);
         self.kept = false;
     }
@@ -169,6 +184,24 @@ mod tests {
                 .collect();
             assert_eq!(describe_all(files), (expected, runs), "{files:?}");
         }
+    }
+
+    #[test]
+    fn a_source_without_an_end_keeps_its_newest_places() {
+        let mut keeper = PlaceKeeper::of_newest();
+        let most = FilePlaces::MOST_RUNS as u64;
+        // Two files in turns: a start and a run for each record.
+        for record in 0..3 * most {
+            keeper.begin_file(if record % 2 == 0 { "a" } else { "b" }.to_owned(), record);
+            keeper.note(record, record / 2 + 7);
+        }
+        let index = keeper.places.lock();
+        assert!(index.files.len() <= FilePlaces::MOST_RUNS && index.runs.len() <= FilePlaces::MOST_RUNS);
+        drop(index);
+        let last = 3 * most - 1;
+        assert_eq!(keeper.places.describe(last), format!("b:{}", last / 2 + 7));
+        assert_eq!(keeper.places.describe(last - 1), format!("a:{}", (last - 1) / 2 + 7));
+        assert_eq!(keeper.places.describe(0), "record 0", "it was forgotten");
     }
 
     #[test]

@@ -69,6 +69,20 @@ pub trait Source: Send {
         false
     }
 
+    /// The place behind the records that were given so far, so that a later run can [go there](Source::seek). `None` if
+    /// a later run has to read and drop them.
+    fn position(&self) -> Option<String> {
+        None
+    }
+
+    /// Goes to the place of an earlier run, behind its `records` records. Called before the first [`Source::fill`].
+    ///
+    /// # Errors
+    /// The input is not what it was.
+    fn seek(&mut self, _position: &str, _records: u64) -> Result<(), ConnectorError> {
+        Err(ConnectorError::new("this source cannot go to a position").hint("start anew: --from none"))
+    }
+
     /// The places for other threads. A dead letter is written by the lane in which the record failed, while the
     /// source continues to read. `None` if the record's number is all that is known.
     fn places(&self) -> Option<Arc<dyn Places>> {
@@ -121,13 +135,33 @@ pub trait Sink: Send {
     /// As [`Sink::write`].
     fn flush(&mut self) -> Result<(), ConnectorError>;
 
-    /// Makes all accepted records durable. Returns what a later run needs to go on exactly behind them, for
-    /// [`open_sink`](super::open_sink). With nothing, that run writes what came after them a second time.
+    /// Makes all accepted records durable, as part of this epoch. Returns what a later run needs to go on exactly
+    /// behind them, for [`open_sink`](super::open_sink). With nothing, that run writes what came after them a second
+    /// time.
     ///
     /// # Errors
     /// As [`Sink::write`].
-    fn save(&mut self) -> Result<Vec<u8>, ConnectorError> {
+    fn save(&mut self, _epoch: u64) -> Result<Vec<u8>, ConnectorError> {
         self.flush().map(|()| Vec::new())
+    }
+
+    /// Closes what is closed at the end of the input, also if more records may come: called before the last
+    /// [`Sink::save`], and before that of a savepoint.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn close(&mut self) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    /// Time after which [`Sink::flush`] must be called although no batch has come. `None` if nothing is due.
+    fn due(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What shows the output of a whole epoch to others. `None` for a sink that shows records as it writes them.
+    fn committer(&self) -> Option<Arc<dyn Committer>> {
+        None
     }
 
     /// Number of accepted records that are written by now, also after an error. The run's summary counts these
@@ -143,6 +177,20 @@ pub trait Sink: Send {
     /// # Errors
     /// As [`Sink::write`].
     fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError>;
+}
+
+/// The second half of a sink whose output is shown to others only when the epoch that it belongs to is whole. Another
+/// thread than the sink's calls it.
+pub trait Committer: Send + Sync {
+    /// Shows everything that was [saved](Sink::save) up to this epoch. An epoch may be committed again by a later run,
+    /// which changes nothing then.
+    ///
+    /// # Errors
+    /// The output cannot be shown; the pipeline fails.
+    fn commit(&self, epoch: u64) -> Result<(), ConnectorError>;
+
+    /// Whether something waits for an epoch, so that one is due although no records flow.
+    fn waits(&self) -> bool;
 }
 
 /// The outcome of the run, as far as a sink needs it.

@@ -81,6 +81,11 @@ impl<W: LineOutput> RecordWriter<W> {
         self.failed
     }
 
+    /// Bytes that are gathered and not written yet.
+    pub(super) fn buffered(&self) -> u64 {
+        self.buffer.len() as u64
+    }
+
     pub(super) fn output_mut(&mut self) -> &mut W {
         &mut self.output
     }

@@ -50,6 +50,16 @@ impl<R: Read> TextInput<R> {
         Self { input: Peeking::new(input), wanted, state: State::Unseen }
     }
 
+    /// Text that needs no decoding, behind its beginning.
+    pub(super) fn behind_the_beginning(input: R, wanted: TextEncoding) -> Self {
+        Self { input: Peeking::new(input), wanted, state: State::AsItIs }
+    }
+
+    /// Whether the text is known to be the bytes of the input.
+    pub(super) fn is_as_it_is(&self) -> bool {
+        matches!(self.state, State::AsItIs)
+    }
+
     pub(super) fn input(&self) -> &R {
         self.input.input()
     }

@@ -1,13 +1,18 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::{Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::counted::Counted;
 use super::csv_row_text::CsvRowText;
 use super::find_files::{find_files, short_names};
 use super::input::Input;
+use super::line_reader::LinePosition;
 use super::open_text::OpenText;
 use super::places::PlaceKeeper;
 use super::room::{Room, Stopped};
@@ -37,6 +42,14 @@ pub(super) struct TextSource {
     fields: Option<ReadFields>,
     /// The way from a row to its text, if fields are read. Files with one header share it.
     row_text: Option<Arc<CsvRowText>>,
+}
+
+/// A place in the files of a source.
+#[derive(Debug, Serialize, Deserialize)]
+struct TextPosition {
+    /// Number of the file, from 0.
+    file: usize,
+    at: LinePosition,
 }
 
 /// A file that waits for its turn, or standard input.
@@ -229,6 +242,42 @@ impl Source for TextSource {
 
     fn require_same(&self, saved: &[u8]) -> Result<(), ConnectorError> {
         SavedFiles::require_same(saved, &self.paths)
+    }
+
+    fn position(&self) -> Option<String> {
+        if self.paths.is_empty() {
+            return None;
+        }
+        let begun = self.paths.len() - self.waiting.len();
+        let (file, at) = match &self.current {
+            Some(current) if !current.has_given_up() => (begun - 1, current.position()?),
+            _ => (begun, LinePosition::default()),
+        };
+        serde_json::to_string(&TextPosition { file, at }).ok()
+    }
+
+    fn seek(&mut self, position: &str, records: u64) -> Result<(), ConnectorError> {
+        let bad = || ConnectorError::new("the saved position cannot be read").hint("start anew: --from none");
+        let TextPosition { file, at } = serde_json::from_str(position).map_err(|_| bad())?;
+        let passed = self.waiting.drain(..file.min(self.waiting.len()));
+        self.done += passed.filter_map(|named| named.size).sum::<u64>();
+        self.next_record = records;
+        if at == LinePosition::default() {
+            return Ok(());
+        }
+        let Some(named) = self.waiting.pop_front() else { return Err(bad()) };
+        let mut open = self.reopen(&named)?;
+        let path = named.path.as_deref().unwrap_or(Path::new(""));
+        open.find_columns()?;
+        let cannot = |cause| ConnectorError::caused(format!("cannot go on in {}", open.path), cause);
+        let mut file = File::open(path).map_err(cannot)?;
+        file.seek(SeekFrom::Start(at.bytes)).map_err(cannot)?;
+        let counted = Counted::new(file, at.bytes).map_err(cannot)?;
+        open.go_on(counted, at);
+        self.done += at.bytes;
+        self.places.begin_file(named.name, records);
+        self.current = Some(open);
+        Ok(())
     }
 
     fn awaited(&self) -> Option<Arc<File>> {

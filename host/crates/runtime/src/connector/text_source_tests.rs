@@ -11,7 +11,7 @@ use sage_batch::Origin;
 use sage_plan::Format;
 
 fn spec(path: PathBuf, format: Format) -> FileSourceSpec {
-    FileSourceSpec { path, text: TextSpec { format, ..TextSpec::default() } }
+    FileSourceSpec { path, text: TextSpec { format, ..TextSpec::default() }, follow: false }
 }
 
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
@@ -262,4 +262,60 @@ fn a_pipe_gives_what_it_has_and_is_idle_until_there_is_more() {
     assert_eq!(batch.payloads().iter().collect::<Vec<_>>(), [b"34"]);
     assert_eq!(source.describe(2), "pipe:4");
     assert_eq!(source.progress(), SourceProgress { done: 8, total: None, bytes: true, bounded: false });
+}
+
+#[test]
+fn a_source_goes_to_a_position_as_if_it_had_read_up_to_there() {
+    let csv =
+        |from: u32| format!("n,text\n{}", (from..from + 5).map(|n| format!("{n},\"a\nb\"\n")).collect::<String>());
+    let json = "\n{\"n\":1}\n\n{\"n\":2}\r\n{\"n\":3}";
+    for (format, files) in [
+        (Format::Lines, [("1", b"a\nb\r\nc".to_vec()), ("2", b"".to_vec()), ("3", b"d\n\ne\n".to_vec())]),
+        (Format::Lines, [("1", b"a\rb\rc\r".to_vec()), ("2", gzip(b"x\ny\n")), ("3", b"\xff\xfed\0\n\0e\0".to_vec())]),
+        (Format::JsonLines, [("1", json.into()), ("2", json.into()), ("3", gzip(json.as_bytes()))]),
+        (Format::Csv, [("1", csv(0).into()), ("2", gzip(csv(10).as_bytes())), ("3", csv(20).into())]),
+    ] {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        let folder = folder(&files);
+        let spec = spec(folder.path().join("*"), format);
+        let open = || TextSource::files(&spec, 3, 1000).unwrap();
+        let (expected, error) = read(&mut open(), 1);
+        assert!(error.is_none(), "{error:?}");
+        let mut reader = open();
+        let mut sought = 0;
+        for given in 0..=expected.len() {
+            if let Some(position) = reader.position() {
+                let mut source = open();
+                source.seek(&position, given as u64).unwrap();
+                let found = read_from(&mut source, given);
+                assert_eq!(found, expected[given..], "{format:?} from {position}");
+                assert_eq!(source.progress().done, reader_end(&files), "{format:?}");
+                sought += 1;
+            }
+            let mut batch = Batch::new();
+            reader.fill(&mut batch, 1, 64 << 10).unwrap();
+        }
+        assert!(sought >= 3, "{format:?}: {sought}");
+    }
+}
+
+fn reader_end(files: &[(&str, &[u8])]) -> u64 {
+    files.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+}
+
+/// The records behind the first `given`, with their places.
+fn read_from(source: &mut TextSource, given: usize) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    loop {
+        let mut batch = Batch::new();
+        let filled = source.fill(&mut batch, 2, 64 << 10).unwrap();
+        for (payload, origin) in batch.payloads().iter().zip(batch.origins()) {
+            let number = (given + found.len()) as u64;
+            assert_eq!(*origin, Origin::new(3, number));
+            found.push((source.describe(number), String::from_utf8(payload.to_vec()).unwrap()));
+        }
+        if filled == Filled::End {
+            return found;
+        }
+    }
 }

@@ -32,7 +32,7 @@ use super::source_clock::SourceClock;
 use super::source_lane::{SharedSource, SourceLane, SourceStart};
 use super::stage_parts::{InstanceParts, StageParts};
 use super::window_time::WindowTime;
-use crate::connector::DeadLetterFile;
+use crate::connector::{Committer, DeadLetterFile, Sink};
 use sage_batch::fields::Schema;
 use sage_batch::{BatchPool, Inbox, SharedRoom};
 use sage_machine::MemoryBudget;
@@ -48,6 +48,8 @@ pub(super) struct Assembly {
     pub(super) sources: Vec<(StageId, SharedSource)>,
     /// Dead-letter files, by stage. Stages may share one.
     pub(super) dead_letters: Vec<(String, Arc<DeadLetterFile>)>,
+    /// What shows the outputs of a whole epoch, by stage.
+    pub(super) committers: Vec<(String, Arc<dyn Committer>)>,
 }
 
 /// Maximum number of waiting batches, in addition to the limit in bytes. Batches of a few records are merged
@@ -72,6 +74,9 @@ pub(super) fn assemble(
     let mut provenance = Provenance::default();
     let sources = open_sources(parts, &mut provenance)?;
     let mut sinks = open_sinks(parts)?;
+    let committed =
+        |(id, sink): (&StageId, &Box<dyn Sink>)| Some((parts.plan.stage(*id).name.clone(), sink.committer()?));
+    let committers = sinks.iter().filter_map(committed).collect();
     let dead_letters = open_dead_letters(parts)?;
     let numbers = component_source_numbers(parts, &mut provenance);
     let provenance = Arc::new(provenance);
@@ -227,7 +232,7 @@ pub(super) fn assemble(
     let live = lanes.len();
     let lanes = join_lanes(lanes, control);
     let letters = dead_letters.iter().map(|(id, file)| (parts.plan.stage(*id).name.clone(), Arc::clone(file)));
-    Ok(Assembly { lanes, live, stages, sources, dead_letters: letters.collect() })
+    Ok(Assembly { lanes, live, stages, sources, dead_letters: letters.collect(), committers })
 }
 
 /// Where a built-in source begins; `None` at the beginning of its input.

@@ -300,7 +300,7 @@ impl SourceOf {
     /// Files, by path or glob; `format` is `lines`, `jsonl` or `csv`.
     #[must_use]
     pub fn file(path: &str, format: &str) -> Self {
-        let file = FileSource { path: path.into(), text: TextFormat::named(format) };
+        let file = FileSource { path: path.into(), text: TextFormat::named(format), follow: None };
         Self::Built(SourceKind::File(file))
     }
 

@@ -234,7 +234,8 @@ impl Chain {
             head.lane.epochs.as_ref().map_or(left, |epochs| epochs.shorten(left))
         });
         let tells_in = self.lanes.iter_mut().filter_map(|member| member.lane.as_mut()?.tells_in()).min();
-        let until = source.into_iter().chain(tells_in).min();
+        let due = self.sink.as_ref().and_then(|(_, lane)| lane.sink.due());
+        let until = source.into_iter().chain(tells_in).chain(due).min();
         let can_go_on: Vec<bool> = (0..self.lanes.len()).map(|at| self.can_take(at + 1)).collect();
         let mut lightly = true;
         for most in [LIGHTLY, LOOK_UP * (self.looks + 1)] {

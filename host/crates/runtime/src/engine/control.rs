@@ -7,6 +7,7 @@ use super::bell::Bell;
 use super::epochs::Epochs;
 use super::error::PipelineError;
 use super::launcher::InstanceLauncher;
+use super::savepoints::{Asked, SavepointAnswer, SavepointName};
 use super::sequencer::Sequencer;
 use super::stopped::Stopped;
 use sage_batch::Inbox;
@@ -307,6 +308,16 @@ impl StopHandle {
     /// Stops everything at once. Records in flight are counted as unfinished.
     pub fn abort(&self) {
         self.0.abort();
+    }
+
+    /// Asks for a savepoint: an epoch that is kept until somebody deletes it. With `stops`, the run stops behind it.
+    /// `None` if the pipeline has no checkpoints, or the run has not begun.
+    #[must_use]
+    pub fn savepoint(&self, name: SavepointName, stops: bool) -> Option<SavepointAnswer> {
+        let epochs = self.0.epochs.get().filter(|_| !self.0.is_stopped())?;
+        let (asked, answer) = Asked::new(name, stops);
+        epochs.ask(asked);
+        Some(answer)
     }
 
     /// Whether the sources were told to stop.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -9,10 +10,12 @@ use super::control::Control;
 use super::epochs::{Epoch, Epochs, Handed, LaneName};
 use super::error::{PipelineError, with_causes};
 use super::saved_run::Manifest;
+use super::savepoint_words::savepoint_words;
+use super::savepoints::{Asked, Savepoint, SavepointAnswer, SavepointName, SavepointNameError};
 use super::stopped::Stopped;
-use crate::connector::DeadLetterFile;
+use crate::connector::{Committer, DeadLetterFile};
 use sage_observe::{EpochProgress, InstanceCounters};
-use sage_store::{Frame, FrameKind, Store, StoreError};
+use sage_store::{Frame, FrameKind, SavepointRequest, Store, StoreError};
 
 /// Makes the epochs of a run, one at a time: begins each, writes the parts that lanes hand over, and ends it.
 ///
@@ -24,9 +27,13 @@ pub(super) struct Coordinator {
     pub(super) store: Store,
     pub(super) handed: Receiver<Handed>,
     pub(super) interval: Duration,
+    /// The folder of the store.
+    pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
     /// Dead-letter files, by stage.
     pub(super) letters: Vec<(String, Arc<DeadLetterFile>)>,
+    /// What shows the outputs of a whole epoch to others, by stage.
+    pub(super) committers: Vec<(String, Arc<dyn Committer>)>,
     /// Counters that tell whether something flows.
     pub(super) counters: Vec<Arc<InstanceCounters>>,
     pub(super) progress: Arc<EpochProgress>,
@@ -45,7 +52,7 @@ pub(super) struct Coordinating {
     epochs: Arc<Epochs>,
 }
 
-/// The interval of looks at whether the run was cut while an epoch waits for a lane.
+/// The interval of looks at whether the run was cut while an epoch waits for a lane, and at requests for savepoints.
 const LOOK: Duration = Duration::from_millis(200);
 /// Messages that wait for the coordinator. Each has at most a chunk of keyed state.
 pub(super) const MESSAGES: usize = 4;
@@ -90,18 +97,24 @@ impl Coordinator {
             if self.epochs.stops() {
                 due = Instant::now();
             }
-            match self.handed.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            match self.handed.recv_timeout(due.saturating_duration_since(Instant::now()).min(LOOK)) {
                 Ok(Handed::Ended(name, parts)) => self.has_ended(name, parts),
                 Ok(Handed::Close) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 // Lanes hand over nothing between two epochs.
-                Ok(Handed::Part(..) | Handed::Done | Handed::Wake) => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    let now = self.moved();
-                    if moved.replace(now) != Some(now) || self.epochs.stops() {
-                        self.epoch()?;
-                    }
-                    due = Instant::now() + self.interval;
-                }
+                Ok(Handed::Part(..) | Handed::Done | Handed::Wake) | Err(RecvTimeoutError::Timeout) => {}
+            }
+            let (asked, requests) = self.asked();
+            let is_due = due <= Instant::now();
+            let now = self.moved();
+            let waits = || moved != Some(now) || self.epochs.stops() || self.output_waits();
+            if !asked.is_empty() || (is_due && waits()) {
+                moved = Some(now);
+                let outcome = self.epoch(asked);
+                requests.answer(&self.folder);
+                outcome?;
+            }
+            if is_due {
+                due = Instant::now() + self.interval;
             }
             if self.control.is_stopped() {
                 return Err(Stopped);
@@ -115,31 +128,91 @@ impl Coordinator {
         self.counters.iter().map(of).fold(0, u64::wrapping_add)
     }
 
+    /// Whether an output was closed that no epoch has.
+    fn output_waits(&self) -> bool {
+        self.committers.iter().any(|(_, committer)| committer.waits())
+    }
+
+    /// Shows the outputs of a whole epoch to others. Nothing outside hears of an epoch before.
+    fn commit(&self, epoch: u64) -> Result<(), PipelineError> {
+        for (stage, committer) in &self.committers {
+            committer.commit(epoch).map_err(|error| PipelineError {
+                hint: error.hint.clone(),
+                ..PipelineError::connector(stage, &error.in_full())
+            })?;
+        }
+        Ok(())
+    }
+
     fn has_ended(&mut self, name: LaneName, parts: Vec<(FrameKind, Vec<u8>)>) {
         self.live = self.live.saturating_sub(1);
         self.ended.insert(name, parts);
     }
 
-    /// Makes an epoch. The run stops behind it if that was asked for.
-    fn epoch(&mut self) -> Result<(), Stopped> {
-        let whole = self.store.wants_base();
-        let written = self.collect(whole);
+    /// The savepoints that were asked for, by this process and through the folder.
+    fn asked(&self) -> (Vec<Asked>, Requests) {
+        let mut asked = self.epochs.asked();
+        let mut requests = Requests::default();
+        for request in SavepointRequest::waiting(&self.folder) {
+            match request.name.parse() {
+                Ok(name) => {
+                    let (one, answer) = Asked::new(name, request.stops);
+                    asked.push(one);
+                    requests.0.push((request, answer));
+                }
+                Err(error) => request.answer(&self.folder, Err(&SavepointNameError::to_string(&error))),
+            }
+        }
+        (asked, requests)
+    }
+
+    /// Makes an epoch, and the savepoints that were asked for. The run stops behind it if that was asked for.
+    fn epoch(&mut self, asked: Vec<Asked>) -> Result<(), Stopped> {
+        let saves = !asked.is_empty();
+        let written = self.collect(saves || self.store.wants_base(), saves);
         let number = written.map_err(|error| self.cannot_save(error))?;
         self.progress.saved(number);
-        if self.epochs.stops() {
+        self.commit(number).map_err(|failure| self.control.fail(failure))?;
+        let may_stop = self.epochs.stops() || asked.iter().any(|asked| asked.stops);
+        if !may_stop {
+            // A savepoint is copied while records flow.
+            self.epochs.is_over(number);
+        }
+        let mut stops = self.epochs.stops();
+        for Asked { name, stops: asks, answer } in asked {
+            let saved = self.save_as(number, &name);
+            stops |= asks && saved.is_ok();
+            // Whoever asked may have gone.
+            let _ = answer.try_send(saved);
+        }
+        if stops {
             // The sources stay where they are.
             self.control.suspend();
             return Err(Stopped);
         }
-        self.epochs.is_over(number);
+        if may_stop {
+            self.epochs.is_over(number);
+        }
         Ok(())
     }
 
-    fn collect(&mut self, whole: bool) -> Result<u64, Unsaved> {
+    fn save_as(&self, number: u64, name: &SavepointName) -> Result<Savepoint, String> {
+        let words = savepoint_words(&self.manifest, number);
+        match self.store.save_as(number, &self.folder, name.as_str(), &words) {
+            Ok(path) => Ok(Savepoint { name: name.to_string(), path, epoch: number }),
+            Err(error) => {
+                let reason = with_causes(&error);
+                tracing::warn!("savepoint \"{name}\" was not made: {reason}");
+                Err(reason)
+            }
+        }
+    }
+
+    fn collect(&mut self, whole: bool, closes: bool) -> Result<u64, Unsaved> {
         let Self { epochs, control, store, handed, manifest, letters, live, ended, begun, .. } = self;
         let mut epoch = store.begin(whole)?;
         let number = epoch.number();
-        epochs.begin(Epoch { number, whole });
+        epochs.begin(Epoch { number, whole, closes });
         drop(begun.take());
         let mut waiting = *live;
         while waiting > 0 {
@@ -178,6 +251,22 @@ impl Coordinator {
         match error.into_failure() {
             Some(failure) => self.control.fail(failure),
             None => Stopped,
+        }
+    }
+}
+
+/// Requests in the folder, with the answers that are due.
+#[derive(Default)]
+struct Requests(Vec<(SavepointRequest, SavepointAnswer)>);
+
+impl Requests {
+    fn answer(self, folder: &Path) {
+        for (request, answer) in self.0 {
+            match answer.try_recv() {
+                Ok(Ok(_)) => request.answer(folder, Ok(())),
+                Ok(Err(reason)) => request.answer(folder, Err(&reason)),
+                Err(_) => request.answer(folder, Err("the run ended before")),
+            }
         }
     }
 }

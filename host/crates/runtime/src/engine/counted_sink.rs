@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::control::Control;
 use crate::connector::{ConnectorError, Sink, SinkOutcome};
@@ -51,10 +52,22 @@ impl CountedSink {
     }
 
     /// See [`Sink::save`].
-    pub(super) fn save(&mut self) -> Result<Vec<u8>, ConnectorError> {
-        let saved = self.timed(|sink| sink.save());
+    pub(super) fn save(&mut self, epoch: u64) -> Result<Vec<u8>, ConnectorError> {
+        let saved = self.timed(|sink| sink.save(epoch));
         self.count();
         saved
+    }
+
+    /// See [`Sink::close`].
+    pub(super) fn close(&mut self) -> Result<(), ConnectorError> {
+        let closed = self.timed(|sink| sink.close());
+        self.count();
+        closed
+    }
+
+    /// See [`Sink::due`].
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.sink.due()
     }
 
     /// See [`Sink::finish`].

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::savepoints::Asked;
 use super::stopped::Stopped;
 use sage_store::FrameKind;
 
@@ -40,6 +41,10 @@ pub(super) struct Epochs {
 struct State {
     /// Whether lanes hand over whole states, and not what has changed since the last epoch.
     whole: bool,
+    /// Whether sinks close what they would close at the end of the input.
+    closes: bool,
+    /// Savepoints that were asked for.
+    asked: Vec<Asked>,
     cut: bool,
     /// Wakes the threads of sources that sleep at descriptors.
     bells: Vec<Arc<OwnedFd>>,
@@ -86,6 +91,9 @@ pub(super) struct Epoch {
     pub(super) number: u64,
     /// Whether a lane hands over its whole state.
     pub(super) whole: bool,
+    /// Whether a sink closes what it would close at the end of the input, so that a savepoint names no file that a
+    /// run has not finished.
+    pub(super) closes: bool,
 }
 
 /// Longest sleep of a thread whose descriptor could not be made, until it notices an epoch.
@@ -116,6 +124,18 @@ impl Epochs {
         let _ = self.out.try_send(Handed::Wake);
     }
 
+    /// Asks for a savepoint.
+    pub(super) fn ask(&self, asked: Asked) {
+        self.lock().asked.push(asked);
+        // If the queue is full, the coordinator is awake.
+        let _ = self.out.try_send(Handed::Wake);
+    }
+
+    /// The savepoints that were asked for since the last call.
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.lock().asked)
+    }
+
     /// Ends the coordinator, after all lanes have ended.
     pub(super) fn close(&self) {
         // A coordinator that has stopped takes no message.
@@ -130,7 +150,7 @@ impl Epochs {
     /// Begins an epoch. The one before it must be over.
     pub(super) fn begin(&self, epoch: Epoch) {
         let mut state = self.lock();
-        state.whole = epoch.whole;
+        (state.whole, state.closes) = (epoch.whole, epoch.closes);
         self.begun.store(epoch.number, Ordering::SeqCst);
         self.tell(&state);
     }
@@ -146,6 +166,8 @@ impl Epochs {
     pub(super) fn cut(&self) {
         let mut state = self.lock();
         state.cut = true;
+        // Whoever waits for an answer learns that there is none.
+        state.asked.clear();
         self.tell(&state);
     }
 
@@ -171,7 +193,8 @@ impl EpochLane {
 
     /// The epoch of this number, whose mark has come.
     pub(super) fn begun(&self, number: u64) -> Epoch {
-        Epoch { number, whole: self.epochs.lock().whole }
+        let state = self.epochs.lock();
+        Epoch { number, whole: state.whole, closes: state.closes }
     }
 
     /// The last epoch that the lane has handed over.

@@ -264,10 +264,13 @@ impl Job {
         let run = run_id();
         let manifest = Manifest::of(&self.plan, &grant, &run);
         let settings = self.plan.checkpoints.as_ref();
-        if settings.is_none() && self.options.from != StartFrom::Last {
+        let asks = self.options.from != StartFrom::Last || !self.options.drop_state.is_empty();
+        if settings.is_none() && asks {
             return Err(RunError::no_checkpoints().into());
         }
-        let saved = settings.map(|settings| SavedRun::open(settings, self.options.from, manifest)).transpose()?;
+        let saved = settings
+            .map(|settings| SavedRun::open(settings, (&self.options.from, &self.options.drop_state), manifest))
+            .transpose()?;
         let parts = Parts {
             plan: self.plan,
             tenant: self.options.tenant.clone(),

@@ -10,7 +10,7 @@ use sage_plan::config::{self, HostSettings, TenantName};
 use sage_sandbox::CompileElsewhere;
 
 /// Where a run with checkpoints begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum StartFrom {
     /// At the last epoch of a run that did not come to its end; otherwise at the beginning of the input.
     #[default]
@@ -19,6 +19,8 @@ pub enum StartFrom {
     Nothing,
     /// At this epoch. Later ones are dropped.
     Epoch(u64),
+    /// At the savepoint in this folder, which becomes the last epoch.
+    Savepoint(PathBuf),
 }
 
 /// The options of a job.
@@ -26,6 +28,8 @@ pub enum StartFrom {
 pub struct JobOptions {
     /// The `host.toml` to use; `None` takes the defaults.
     pub host_file: Option<PathBuf>,
+    /// Stages of whose saved parts the run takes nothing, as if they were new.
+    pub drop_state: Vec<String>,
     /// Allows a run to exceed the available amount of countable resources.
     pub overcommit: bool,
     /// Allows resources that this machine cannot enforce.

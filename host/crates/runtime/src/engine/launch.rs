@@ -6,12 +6,13 @@ use super::error::RunError;
 use super::lane_guest::LaneGuest;
 use super::launcher::InstanceSetup;
 use super::parts::Parts;
+use super::rescale::{NotMoved, Rescale};
 use super::saved_run::SavedRun;
 use super::stage_parts::{InstanceParts, StageParts};
 use sage_machine::MemoryBudget;
 use sage_models::NoModels;
 use sage_plan::{ComponentSpec, Limits, Plan, Stage, StageId, Work};
-use sage_sandbox::{GuestSpec, LogTo, Stop};
+use sage_sandbox::{GuestSpec, LogTo, Stop, route_changes};
 
 /// The guests of all instances, in the order of lanes, until the lanes take them.
 #[derive(Default)]
@@ -25,15 +26,38 @@ impl Guests {
     pub(super) fn restore(&mut self, plan: &Plan, saved: &SavedRun) -> Result<(), RunError> {
         let ids: HashMap<&str, StageId> = plan.stages().map(|(id, stage)| (stage.name.as_str(), id)).collect();
         saved.states(|stage, instance, lane, state| {
-            let lanes = ids.get(stage).and_then(|&id| self.0.get_mut(&(id, instance)));
-            let Some(guest) = lanes.and_then(|lanes| lanes.get_mut(lane as usize)) else { return Ok(()) };
-            guest.restore(state).map_err(|error| RunError::Checkpoint {
-                what: format!("the state of \"{stage}\" (instance {instance}) cannot be restored: {error}"),
-                hint: Some("give it the memory that it had, or start anew: --from none".to_owned()),
-            })
+            let Some(&id) = ids.get(stage) else { return Ok(()) };
+            let lanes = self.0.get(&(id, 0)).map_or(0, VecDeque::len);
+            let now = (plan.stage(id).parallelism, u32::try_from(lanes).unwrap_or(u32::MAX));
+            let before = saved.shape(stage).unwrap_or(now);
+            if before == now {
+                return self.restore_lane(id, stage, (instance, lane), state);
+            }
+            let move_to = Rescale { before, now };
+            let pieces = route_changes(state, move_to.places(), |key| move_to.place((instance, lane), key))
+                .map_err(|error: NotMoved| error.of_stage(stage))?;
+            for (place, piece) in (0u32..).zip(pieces).filter(|(_, piece)| !piece.is_empty()) {
+                self.restore_lane(id, stage, (place / now.1, place % now.1), &piece)?;
+            }
+            Ok(())
         })?;
         self.0.values_mut().flatten().for_each(|guest| guest.note_changes());
         Ok(())
+    }
+
+    fn restore_lane(
+        &mut self,
+        id: StageId,
+        stage: &str,
+        (instance, lane): (u32, u32),
+        state: &[u8],
+    ) -> Result<(), RunError> {
+        let lanes = self.0.get_mut(&(id, instance));
+        let Some(guest) = lanes.and_then(|lanes| lanes.get_mut(lane as usize)) else { return Ok(()) };
+        guest.restore(state).map_err(|error| RunError::Checkpoint {
+            what: format!("the state of \"{stage}\" (instance {instance}) cannot be restored: {error}"),
+            hint: Some("give it the memory that it had, or start anew: --from none".to_owned()),
+        })
     }
 
     /// The guest of an instance's next lane.

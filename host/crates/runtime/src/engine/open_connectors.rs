@@ -7,7 +7,7 @@ use super::parts::{Parts, Provided};
 use super::provenance::Provenance;
 use super::saved_run::SavedRun;
 use super::source_lane::SharedSource;
-use crate::connector::{ConnectorError, DeadLetterFile, Sink, Source, open_sink, open_source};
+use crate::connector::{ConnectorError, DeadLetterFile, Sink, SinkStart, Source, open_sink, open_source};
 use sage_plan::{FileSourceSpec, Format, OnError, Port, SinkSpec, SourceSchema, SourceSpec, StageId, Work};
 use sage_store::FrameKind;
 
@@ -59,8 +59,12 @@ pub(super) fn open_sinks(parts: &mut Parts) -> Result<BTreeMap<StageId, Box<dyn 
             None => {
                 let names = parts.plan.schemas.stage(id).and_then(|schemas| schemas.writes.as_ref());
                 let names = names.into_iter().flatten().map(|field| field.name.clone()).collect();
-                let saved = parts.saved.as_ref().and_then(|saved| saved.part(FrameKind::Sink, &stage.name, 0));
-                open_sink(spec, names, &parts.guard, saved).map_err(|error| RunError::connector(&stage.name, error))?
+                let saved = parts.saved.as_ref();
+                let start = SinkStart {
+                    has_epochs: saved.is_some(),
+                    saved: saved.and_then(|saved| saved.part(FrameKind::Sink, &stage.name, 0)),
+                };
+                open_sink(spec, names, &parts.guard, start).map_err(|error| RunError::connector(&stage.name, error))?
             }
         };
         sinks.insert(id, sink);

@@ -35,7 +35,13 @@ pub(super) fn path_uses(
     for sink in &pipeline.sinks {
         match (&sink.kind, name(sink.name.as_ref())) {
             (Some(SinkKind::File(file)), name) => {
-                add(PathRole::Sink(name), &resolve(base, &file.path.value), file.path.span);
+                let appends = file.append.as_ref().is_some_and(|append| append.value);
+                let role = match (&file.roll, appends) {
+                    (Some(_), _) => PathRole::SinkParts(name),
+                    (None, true) => PathRole::SinkAppends(name),
+                    (None, false) => PathRole::Sink(name),
+                };
+                add(role, &resolve(base, &file.path.value), file.path.span);
             }
             (Some(SinkKind::Component(component)), name) => add_component(&mut add, "sink", &name, component, base),
             _ => {}

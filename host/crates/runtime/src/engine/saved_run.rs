@@ -7,7 +7,7 @@ use super::error::RunError;
 use super::job_options::StartFrom;
 use sage_admission::Grant;
 use sage_plan::{Checkpoints, Plan, StageId};
-use sage_store::{FrameKind, RestoreError, Store, StoreError};
+use sage_store::{FrameKind, RestoreError, SavepointRequest, Store, StoreError};
 
 /// The checkpoints of a pipeline, and what a run takes over from the epoch from which it goes on.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ struct SavedEpoch {
     ended: BTreeMap<(String, u32), Vec<u32>>,
     /// How far event time was, by stage, instance and lane.
     watermarks: BTreeMap<(String, u32, u32), i64>,
+    /// Stages whose state is left out.
+    dropped: Vec<String>,
 }
 
 /// The run that wrote an epoch.
@@ -52,11 +54,14 @@ pub(super) struct SavedStage {
 }
 
 /// The position of a built-in source: what it has given so far, in order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Given {
     pub(super) records: u64,
     /// Unreadable parts that it passed over.
     pub(super) unreadable: u64,
+    /// The place behind them, if the source can go there without reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) position: Option<String>,
 }
 
 /// The position of a component's source.
@@ -67,8 +72,8 @@ pub(super) struct GuestPosition {
 }
 
 impl Given {
-    pub(super) fn to_bytes(self) -> Vec<u8> {
-        serde_json::to_vec(&self).unwrap_or_default()
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
@@ -90,25 +95,56 @@ impl Manifest {
         Self { pipeline: plan.name.clone(), run: run.to_owned(), stages, inputs: BTreeMap::new() }
     }
 
-    /// The first difference between the pipeline of an epoch and this one.
-    fn difference(&self, now: &Self) -> Option<String> {
+    /// The first difference between the pipeline of an epoch and this one that keeps the run from going on. What was
+    /// saved of the stages in `dropped` does not count.
+    ///
+    /// An operator may have other instances and lanes: the state of each key goes where the records of the key go. A
+    /// stage that is new begins without anything.
+    fn difference(&self, now: &Self, dropped: &[String]) -> Option<Difference> {
         if self.pipeline != now.pipeline {
-            return Some(format!("they are of the pipeline \"{}\", and this is \"{}\"", self.pipeline, now.pipeline));
+            let what = format!("they are of the pipeline \"{}\", and this is \"{}\"", self.pipeline, now.pipeline);
+            return Some(Difference { what, stage: None });
         }
-        for before in &self.stages {
+        let kept = self.stages.iter().filter(|before| !dropped.contains(&before.name));
+        kept.into_iter().find_map(|before| {
+            let stage = Some(before.name.clone());
             let Some(now) = now.stages.iter().find(|now| now.name == before.name) else {
-                return Some(format!("the pipeline has no \"{}\" any more", before.name));
+                let what = format!("the pipeline has no \"{}\" any more", before.name);
+                return before.leaves_something().then_some(Difference { what, stage });
             };
-            if before != now {
-                let told = |stage: &SavedStage| {
-                    let SavedStage { kind, instances, lanes, .. } = stage;
-                    format!("{kind}, {instances} instances of {lanes} lanes")
-                };
-                return Some(format!("\"{}\" was {}, and is {}", before.name, told(before), told(now)));
-            }
-        }
-        let is_new = |now: &&SavedStage| self.stages.iter().all(|before| before.name != now.name);
-        now.stages.iter().find(is_new).map(|new| format!("\"{}\" is new in the pipeline", new.name))
+            let fits = before.kind == now.kind && (before.can_be_rescaled() || before == now);
+            (!fits).then(|| {
+                let what = format!("\"{}\" was {}, and is {}", before.name, before.told(), now.told());
+                Difference { what, stage }
+            })
+        })
+    }
+}
+
+/// Why a run cannot go on from an epoch.
+struct Difference {
+    what: String,
+    /// The stage without whose saved parts it could.
+    stage: Option<String>,
+}
+
+impl SavedStage {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn told(&self) -> String {
+        format!("{}, {} instances of {} lanes", self.kind, self.instances, self.lanes)
+    }
+
+    /// Whether an epoch has something of the stage that a run without it would lose: state, a position, an output.
+    fn leaves_something(&self) -> bool {
+        matches!(self.kind.as_str(), "process" | "source" | "built-in")
+    }
+
+    /// Whether other instances can go on with what these have saved. A source has a position for each instance.
+    fn can_be_rescaled(&self) -> bool {
+        !matches!(self.kind.as_str(), "source" | "built-in")
     }
 }
 
@@ -117,23 +153,40 @@ impl SavedRun {
     ///
     /// # Errors
     /// The folder cannot be used, it is damaged, or the epoch does not fit the pipeline.
-    pub(super) fn open(settings: &Checkpoints, from: StartFrom, manifest: Manifest) -> Result<Self, RunError> {
+    pub(super) fn open(
+        settings: &Checkpoints,
+        (from, dropped): (&StartFrom, &[String]),
+        manifest: Manifest,
+    ) -> Result<Self, RunError> {
         let refused = |error: StoreError| refused(&error);
         let mut store = match from {
             StartFrom::Last => Store::open(&settings.folder),
-            StartFrom::Nothing | StartFrom::Epoch(_) => Store::open_despite_damage(&settings.folder),
+            StartFrom::Nothing | StartFrom::Epoch(_) | StartFrom::Savepoint(_) => {
+                Store::open_despite_damage(&settings.folder)
+            }
         }
         .map_err(refused)?;
+        // Nobody waits for an answer to a request that an earlier run has not seen.
+        SavepointRequest::waiting(&settings.folder).iter().for_each(|request| request.withdraw(&settings.folder));
         store.keep(settings.keep).map_err(refused)?;
         let number = match from {
             StartFrom::Nothing => None,
-            StartFrom::Epoch(number) => Some(number),
+            StartFrom::Epoch(number) => Some(*number),
             // A run that came to its end leaves nothing to go on with.
             StartFrom::Last => store.epochs().last().filter(|epoch| !epoch.ended).map(|epoch| epoch.number),
+            StartFrom::Savepoint(path) => Some(take_over(&mut store, path, &manifest, dropped)?),
         };
-        let from = number.map(|number| SavedEpoch::read(&store, number, &settings.folder, &manifest)).transpose()?;
+        let from = number
+            .map(|number| SavedEpoch::read(&store, number, &settings.folder, (&manifest, dropped)))
+            .transpose()?;
         store.go_on_from(number).map_err(refused)?;
         Ok(Self { store, settings: settings.clone(), manifest, from })
+    }
+
+    /// The instances and lanes that a stage had.
+    pub(super) fn shape(&self, stage: &str) -> Option<(u32, u32)> {
+        let stages = &self.from.as_ref()?.manifest.stages;
+        stages.iter().find(|before| before.name == stage).map(|before| (before.instances, before.lanes))
     }
 
     /// The epoch from which the run goes on.
@@ -189,10 +242,12 @@ impl SavedRun {
         mut take: impl FnMut(&str, u32, u32, &[u8]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let Some(from) = &self.from else { return Ok(()) };
-        let restored = self.store.restore(from.number, |frame, body| match frame.kind.is_state() {
-            true => take(frame.stage, frame.instance, frame.lane, body),
-            false => Ok(()),
-        });
+        let is_taken = |stage: &str| !from.dropped.iter().any(|dropped| dropped == stage);
+        let restored =
+            self.store.restore(from.number, |frame, body| match frame.kind.is_state() && is_taken(frame.stage) {
+                true => take(frame.stage, frame.instance, frame.lane, body),
+                false => Ok(()),
+            });
         restored.map_err(|error| match error {
             RestoreError::Store(error) => refused(&error),
             RestoreError::Receiver(error) => error,
@@ -200,13 +255,42 @@ impl SavedRun {
     }
 }
 
+/// Makes the savepoint the last epoch of the store, if it fits the pipeline. So a run that is killed before its first
+/// own epoch still leaves something to go on from.
+fn take_over(store: &mut Store, path: &Path, now: &Manifest, dropped: &[String]) -> Result<u64, RunError> {
+    let refused = |error: StoreError| refused(&error);
+    if !Store::is_in(path) {
+        let what = format!("{} is no savepoint: it has no epochs", path.display());
+        let hint = "name the folder of one: FOLDER/savepoints/NAME".to_owned();
+        return Err(RunError::Checkpoint { what, hint: Some(hint) });
+    }
+    let savepoint = Store::open(path).map_err(refused)?;
+    let Some(number) = savepoint.epochs().last().map(|epoch| epoch.number) else {
+        let what = format!("{} has no epoch to go on from", path.display());
+        return Err(RunError::Checkpoint { what, hint: None });
+    };
+    // A savepoint that does not fit changes nothing here.
+    SavedEpoch::read(&savepoint, number, path, (now, dropped))?;
+    if store.is_undecided() {
+        store.go_on_from(None).map_err(refused)?;
+    }
+    store.take_over(&savepoint, number).map_err(refused)
+}
+
 impl SavedEpoch {
-    fn read(store: &Store, number: u64, folder: &Path, now: &Manifest) -> Result<Self, RunError> {
+    fn read(
+        store: &Store,
+        number: u64,
+        folder: &Path,
+        (now, dropped): (&Manifest, &[String]),
+    ) -> Result<Self, RunError> {
         let (mut parts, mut ended) = (BTreeMap::new(), BTreeMap::<_, Vec<u32>>::new());
         let mut watermarks = BTreeMap::new();
         let read = store.restore(number, |frame, body| {
             let (stage, instance) = (frame.stage.to_owned(), frame.instance);
             match frame.kind {
+                // A file of dead letters is that of other stages too, and goes on.
+                kind if kind != FrameKind::Letters && dropped.contains(&stage) => {}
                 FrameKind::Ended => ended.entry((stage, instance)).or_default().push(frame.lane),
                 FrameKind::Watermark => {
                     let time = body.try_into().map(i64::from_le_bytes).ok();
@@ -227,10 +311,63 @@ impl SavedEpoch {
         let Some(manifest) = manifest else {
             return Err(does_not_fit(folder, number, "its manifest cannot be read"));
         };
-        match manifest.difference(now) {
-            Some(difference) => Err(does_not_fit(folder, number, &difference)),
-            None => Ok(Self { number, manifest, parts, ended, watermarks }),
+        let is_known = |name: &&String| manifest.stages.iter().any(|stage| stage.name == **name);
+        if let Some(unknown) = dropped.iter().find(|name| !is_known(name)) {
+            return Err(does_not_fit(folder, number, &format!("it has nothing of \"{unknown}\" to drop")));
         }
+        if let Some(Difference { what, stage }) = manifest.difference(now, dropped) {
+            let error = does_not_fit(folder, number, &what);
+            return Err(match (error, stage) {
+                (RunError::Checkpoint { what, hint: Some(hint) }, Some(stage)) => {
+                    let hint = format!("{hint}; or leave out what was saved of it: --drop-state {stage}");
+                    RunError::Checkpoint { what, hint: Some(hint) }
+                }
+                (error, _) => error,
+            });
+        }
+        let mut saved = Self { number, manifest, parts, ended, watermarks, dropped: dropped.to_vec() };
+        saved.manifest.inputs.retain(|stage, _| !dropped.contains(stage));
+        saved.fit_lanes(now).map_err(|what| does_not_fit(folder, number, &what))?;
+        Ok(saved)
+    }
+
+    /// Carries the ends and the watermarks of lanes over to stages with other instances or lanes.
+    fn fit_lanes(&mut self, now: &Manifest) -> Result<(), String> {
+        for before in &self.manifest.stages {
+            let Some(now) = now.stages.iter().find(|now| now.name == before.name && **now != *before) else { continue };
+            let lanes_before = u64::from(before.instances) * u64::from(before.lanes);
+            let times: Vec<i64> =
+                self.watermarks.iter().filter(|((stage, ..), _)| *stage == before.name).map(|(_, time)| *time).collect();
+            self.watermarks.retain(|(stage, ..), _| *stage != before.name);
+            // A key goes to any of the new lanes, so none of them is later than the earliest of the old ones.
+            if let Some(&earliest) = times.iter().min().filter(|_| times.len() as u64 == lanes_before) {
+                let all = (0..now.instances).flat_map(|instance| (0..now.lanes).map(move |lane| (instance, lane)));
+                self.watermarks.extend(all.map(|(instance, lane)| ((now.name.clone(), instance, lane), earliest)));
+            }
+            let ends = self.ended.iter().filter(|((stage, _), _)| *stage == before.name);
+            let ended = ends.map(|(_, lanes)| lanes.len() as u64).sum::<u64>();
+            self.ended.retain(|(stage, _), _| *stage != before.name);
+            match ended {
+                0 => {}
+                // All were told that their input has ended, and their state is that of the end.
+                all if all == lanes_before => {
+                    let lanes: Vec<u32> = (0..now.lanes).collect();
+                    (0..now.instances).for_each(|instance| {
+                        self.ended.insert((now.name.clone(), instance), lanes.clone());
+                    });
+                }
+                // Only a process does something at its end.
+                _ if before.kind != "process" => {}
+                some => {
+                    return Err(format!(
+                        "{some} of the {lanes_before} lanes of \"{}\" had come to their ends, so its state cannot go to \
+                         other instances",
+                        before.name
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -52,7 +52,7 @@ impl SinkLane {
                 Popped::Empty => {
                     self.flush()?;
                     clock.read();
-                    self.inbox.pop(None, seen)
+                    self.inbox.pop(self.sink.due(), seen)
                 }
                 popped => popped,
             };
@@ -88,18 +88,23 @@ impl SinkLane {
 
     /// Makes everything of the epoch durable.
     fn cross(&mut self, epoch: u64) -> Result<(), Stopped> {
-        let saved = self.sink.save().map_err(|error| self.policy.connector_failed(&error))?;
-        let Some(epochs) = &mut self.epochs else { return Ok(()) };
-        epochs.part(FrameKind::Sink, saved)?;
+        let Some(epochs) = &mut self.epochs else { return self.flush() };
+        let begun = epochs.begun(epoch);
+        let closed = if begun.closes { self.sink.close() } else { Ok(()) };
+        let saved = closed.and_then(|()| self.sink.save(epoch));
+        epochs.part(FrameKind::Sink, saved.map_err(|error| self.policy.connector_failed(&error))?)?;
         if let Some(saved) = self.time.save() {
             epochs.part(FrameKind::Watermark, saved)?;
         }
-        epochs.done(epochs.begun(epoch))
+        epochs.done(begun)
     }
 
     fn end(&mut self) -> Result<(), Stopped> {
         let Some(epochs) = &mut self.epochs else { return self.flush() };
-        let saved = self.sink.save().map_err(|error| self.policy.connector_failed(&error))?;
+        // The next epoch is the first that has this end.
+        let epoch = epochs.seen() + 1;
+        let saved = self.sink.close().and_then(|()| self.sink.save(epoch));
+        let saved = saved.map_err(|error| self.policy.connector_failed(&error))?;
         epochs.end(vec![(FrameKind::Sink, saved)]);
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(super) struct SourceLane {
 }
 
 /// Where a source begins in a run that goes on from an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SourceStart {
     /// Behind what it has given.
     Behind(Given),
@@ -197,10 +197,13 @@ impl SourceLane {
     fn epoch(&mut self) -> Result<Option<Made>, Stopped> {
         let Some(epochs) = &mut self.epochs else { return Ok(None) };
         let Some(epoch) = epochs.due() else { return Ok(epochs.is_paused().then_some(Made::Paused)) };
-        let given = match self.from {
+        let given = match &self.from {
             // The first epoch comes before the source has gone on.
-            Some(SourceStart::Behind(given) | SourceStart::Ended(given)) => given,
-            None => self.given,
+            Some(SourceStart::Behind(given) | SourceStart::Ended(given)) => given.clone(),
+            None => {
+                let position = self.source.lock().unwrap_or_else(PoisonError::into_inner).position();
+                Given { position, ..self.given.clone() }
+            }
         };
         epochs.part(FrameKind::Position, given.to_bytes())?;
         if matches!(self.from, Some(SourceStart::Ended(_))) {
@@ -217,13 +220,20 @@ impl SourceLane {
 
     /// Passes over what the run before had read, in the same order.
     fn go_on(&mut self, start: SourceStart) -> Result<Option<Made>, Stopped> {
-        let (SourceStart::Behind(given) | SourceStart::Ended(given)) = start;
-        self.given = given;
-        if matches!(start, SourceStart::Ended(_)) {
-            return self.ended().map(Some);
-        }
+        let given = match start {
+            SourceStart::Ended(given) => {
+                self.given = given;
+                return self.ended().map(Some);
+            }
+            SourceStart::Behind(given) => given,
+        };
+        self.given = given.clone();
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        match pass_over(&mut **source, given, &self.policy.control) {
+        let passed = match &given.position {
+            Some(position) => source.seek(position, given.records).map_err(NotPassed::Error),
+            None => pass_over(&mut **source, &given, &self.policy.control),
+        };
+        match passed {
             Ok(()) => Ok(None),
             Err(NotPassed::Stopped) => Err(Stopped),
             Err(NotPassed::Error(error)) => {
@@ -269,12 +279,12 @@ enum NotPassed {
 }
 
 /// Reads and drops the records of an earlier run. The next record is the same as then.
-fn pass_over(source: &mut dyn Source, given: Given, control: &Control) -> Result<(), NotPassed> {
+fn pass_over(source: &mut dyn Source, given: &Given, control: &Control) -> Result<(), NotPassed> {
     if given.unreadable == 0 && source.skip(given.records) {
         return Ok(());
     }
     let (mut passed, mut batch) = (Given::default(), Batch::new());
-    while passed != given {
+    while passed != *given {
         if control.is_stopped() {
             return Err(NotPassed::Stopped);
         }
@@ -291,7 +301,7 @@ fn pass_over(source: &mut dyn Source, given: Given, control: &Control) -> Result
                 false
             }
         };
-        if passed.records > given.records || passed.unreadable > given.unreadable || (is_end && passed != given) {
+        if passed.records > given.records || passed.unreadable > given.unreadable || (is_end && passed != *given) {
             let what = "the input is not that of the run before: it ends earlier, or has other records".to_owned();
             let hint = "restore the input as it was, or start anew: --from none";
             return Err(NotPassed::Error(ConnectorError::new(what).hint(hint)));

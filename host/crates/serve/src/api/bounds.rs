@@ -28,6 +28,8 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Longest wait for each step of a question to a job's process.
 pub(super) const JOB_TIME: Duration = Duration::from_secs(5);
+/// Longest wait for a savepoint. A job itself waits a little less for it.
+pub(super) const SAVEPOINT_TIME: Duration = Duration::from_secs(25);
 /// Jobs of a page, by default and at most.
 pub(super) const PAGE: usize = 50;
 /// See [`PAGE`].

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use sage_jobs::{ControlRequest, JobCheck, read_json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::bounds::{JOB_TIME, LONGEST_PAGE, PAGE};
+use super::bounds::{JOB_TIME, LONGEST_PAGE, PAGE, SAVEPOINT_TIME};
 use super::call_job::call_job;
 use super::context::{Context, json, whole};
 use super::dry_run::dry_run;
@@ -164,6 +166,30 @@ pub(super) async fn stop(
     detail_of(&context, id, StatusCode::ACCEPTED).await
 }
 
+/// The body of `savepoint`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedSavepoint {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    stop: bool,
+}
+
+/// Takes a savepoint of a job that runs. With `stop`, the job stops behind it.
+pub(super) async fn savepoint(
+    State(context): State<Context>,
+    Extension(scope): Extension<Scope>,
+    Path(Named { name }): Path<Named>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let AskedSavepoint { name: savepoint, stop } = json(&whole(body).await?)?;
+    let id = job(&context, &scope, &name).await?;
+    let name = savepoint.unwrap_or_else(|| format!("{:013}", sage_jobs::now()));
+    let request = ControlRequest::Savepoint { name, stop };
+    Ok(json_response(StatusCode::OK, &ask_job_within(&context, id, request, SAVEPOINT_TIME).await?))
+}
+
 pub(super) async fn start(
     State(context): State<Context>,
     Extension(scope): Extension<Scope>,
@@ -223,8 +249,17 @@ pub(super) async fn graph(
 
 /// What the process of a job answers.
 pub(super) async fn ask_job(context: &Context, id: JobId, request: ControlRequest) -> Result<Value, Problem> {
+    ask_job_within(context, id, request, JOB_TIME).await
+}
+
+async fn ask_job_within(
+    context: &Context,
+    id: JobId,
+    request: ControlRequest,
+    within: Duration,
+) -> Result<Value, Problem> {
     let (socket, _) = context.ask(move |server| server.live_attempt(id)).await??;
-    call_job(&socket, &request, JOB_TIME).await.map_err(|error| match error {
+    call_job(&socket, &request, within).await.map_err(|error| match error {
         ControlError::Refused(message) => Problem::new(StatusCode::CONFLICT, "job-refused", message),
         error => Problem::new(StatusCode::BAD_GATEWAY, "job-silent", error.to_string())
             .hint("it may be starting, ending, or stopped by a signal"),

@@ -73,6 +73,7 @@ fn table() -> Vec<Entry> {
         tenant("GET", "/jobs/{name}", Role::Read, get(jobs::detail)),
         tenant("DELETE", "/jobs/{name}", Role::Deploy, delete(jobs::delete)),
         tenant("POST", "/jobs/{name}/stop", Role::Operate, post(jobs::stop)),
+        tenant("POST", "/jobs/{name}/savepoint", Role::Operate, post(jobs::savepoint)),
         tenant("POST", "/jobs/{name}/start", Role::Operate, post(jobs::start)),
         tenant("POST", "/jobs/{name}/restart", Role::Operate, post(jobs::restart)),
         tenant("GET", "/jobs/{name}/status", Role::Read, get(jobs::status)),
