@@ -196,6 +196,13 @@ prometheus: ## get Prometheus and promtool from Debian's package, for tests of m
 	mv "$$got/unpacked" "$(PROMETHEUS_FOLDER)"; \
 	echo "==> Prometheus is in $(PROMETHEUS_FOLDER)"
 
+.PHONY: ssh-keygen
+ssh-keygen: ## get ssh-keygen (Debian, root), for tests of signatures
+	@if ! command -v ssh-keygen >/dev/null; then \
+		apt-get install --quiet --yes --no-install-recommends openssh-client >/dev/null \
+			|| echo "==> skipped: apt-get cannot install openssh-client; tests that need ssh-keygen will be skipped"; \
+	fi
+
 COMMA := ,
 
 # Chromium from Debian, and what drives and examines it from npm, for the test of the dashboard.
@@ -268,7 +275,7 @@ demo-inference: host-inference operators ## build everything and find file types
 	@echo "==> the types are the same; all of them are in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
-test: setup onnxruntime onnx-node-tests pandas python-tools prometheus jsonschema operators guests ## run every test; the last lines list skipped and slow tests
+test: setup onnxruntime onnx-node-tests pandas python-tools prometheus jsonschema ssh-keygen operators guests ## run every test; the last lines list skipped and slow tests
 	@tests/reported $(MAKE) --no-print-directory all-tests
 	@echo "==> all tests passed"
 

@@ -21,11 +21,13 @@ const VIEWS = [
   ["jobs/readings/limits", "duty-cycle", "limits"],
   ["jobs/loud/log", "onerror=alert(1)", "log"],
   ["jobs/readings/events", "running", "events-of-job"],
+  ["jobs/readings/revisions", "in force", "revisions"],
   ["jobs/broken/details", "Exit code", "details"],
   ["events", "waits", "events"],
   ["tenants", "Tenants", "tenants"],
   ["components", "stored", "components"],
   ["machine", "Devices", "machine"],
+  ["audit", "POST /v1/jobs", "audit"],
 ];
 
 async function picture(name, width, scheme) {
@@ -106,8 +108,47 @@ async function truths() {
   assert.equal(await page.evaluate(() => document.activeElement.id), "skip");
   await page.keyboard.press("Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  await revisions();
+  await bars();
+  await audited();
   await go("jobs/no-such-job");
   await seen(page, "There is no job");
+}
+
+/** A revision is compared with the one before. */
+async function revisions() {
+  await go("jobs/loud/revisions");
+  await seen(page, "Changes since 1");
+  await page.$$eval("main button", (buttons) => buttons.find((button) => button.innerText === "Changes since 1").click());
+  await page.waitForSelector(".diff");
+  const signs = await page.$$eval(".diff li", (lines) => lines.map((line) => line.dataset.sign));
+  assert.ok(signs.includes("+"), signs.join(""));
+  await seen(page, "second words");
+  for (const width of WIDTHS) {
+    await sized(page, width, "light");
+    await picture("diff", width, "light");
+  }
+  await sized(page, 1400, "light");
+}
+
+/** What a tenant uses of its ceiling is the width of a bar. */
+async function bars() {
+  await go("tenants");
+  await seen(page, "1 of 4");
+  const widths = await page.$$eval('article[aria-label="blue"] .bar', (bars) => bars.map((bar) =>
+    [bar.querySelector(".bar-label").innerText, bar.querySelector(".bar-fill").style.inlineSize, bar.querySelector(".bar-text").innerText]));
+  const jobs = widths.find(([label]) => label === "running jobs");
+  assert.deepEqual(jobs, ["running jobs", "25%", "1 of 4"]);
+  assert.match(widths.find(([label]) => label === "memory")[2], / of 2 GiB$/);
+}
+
+/** The newest entry is first, and a refused request says so. */
+async function audited() {
+  await go("audit");
+  await seen(page, "PUT /v1/jobs/loud");
+  const numbers = await page.$$eval("tbody th", (cells) => cells.map((cell) => Number(cell.innerText)));
+  assert.ok(numbers.length > 5 && numbers.every((number, at) => at === 0 || number < numbers[at - 1]), numbers.join(" "));
+  await seen(page, "409 still-live");
 }
 
 /** A job is stopped with the keyboard, and the page notices without a reload. */

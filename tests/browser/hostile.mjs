@@ -40,6 +40,10 @@ export async function hostile(page, url) {
       const response = await fetch(url + asked, { headers });
       const text = await response.text();
       if (!isStream) {
+        if (path.startsWith("/v1/audit")) {
+          const lines = text.split("\n").filter(Boolean).map((line) => JSON.stringify(spoilt(JSON.parse(line))));
+          return await request.respond({ status: response.status, contentType: "application/x-ndjson", body: lines.join("\n") });
+        }
         const body = text ? JSON.stringify(spoilt(JSON.parse(text))) : "";
         return await request.respond({ status: response.status, contentType: "application/json", body });
       }

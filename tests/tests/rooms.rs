@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sage_tests::{module_circles, repository};
 
 /// The crates that may depend on what is heavy or dangerous.
-const ONLY: [(&str, &[&str]); 8] = [
+const ONLY: [(&str, &[&str]); 9] = [
     ("wasmtime", &["sage-sandbox"]),
     ("wasmtime-wasi", &["sage-sandbox"]),
     ("tract-onnx", &["sage-models"]),
@@ -16,6 +16,7 @@ const ONLY: [(&str, &[&str]); 8] = [
     ("nvml-wrapper", &["sage-models"]),
     ("seccompiler", &["sage-process"]),
     ("landlock", &["sage-process"]),
+    ("ssh-key", &["sage-signatures"]),
     ("clap", &["sage-host"]),
 ];
 

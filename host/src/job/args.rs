@@ -14,4 +14,7 @@ pub(crate) struct CheckJobArguments {
     /// Folder of the job
     #[arg(value_name = "FOLDER")]
     pub(super) folder: PathBuf,
+    /// Number of the revision
+    #[arg(value_name = "REVISION")]
+    pub(super) revision: u32,
 }

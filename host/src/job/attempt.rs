@@ -9,6 +9,7 @@ use sage_runtime::engine::{Job, JobError, JobOptions};
 use sage_runtime::worker::ProcessIsolation;
 use sage_runtime::worker::inspect_model::OneShotInspector;
 
+use super::came_with::check_files;
 use super::hard_limits::hard_limits;
 use super::job_log::SharedLog;
 use super::job_state::JobState;
@@ -25,6 +26,7 @@ pub(super) fn attempt(
     signals: &SignalWatch,
     log: &SharedLog,
 ) -> Result<Summary, Failure> {
+    check_files(order)?;
     let log = log.clone();
     let stdout = move |name: &str| Box::new(LogSink { name: name.to_owned(), log: log.clone() }) as _;
     let shown_as = order.shown_as.as_deref().unwrap_or(&order.pipeline);

@@ -3,6 +3,7 @@ use sage_runtime::engine::{Job, JobError};
 
 use super::args::CheckJobArguments;
 use super::attempt::{options, path_rules};
+use super::came_with::check_files;
 use super::fence;
 use super::hard_limits::hard_limits;
 use super::restart_class::restart_class;
@@ -15,17 +16,19 @@ use crate::refusal::of_job;
 pub(crate) fn check_job(arguments: &CheckJobArguments) -> Result<(), Failure> {
     let folder = JobFolder::new(&arguments.folder);
     let of_files = |error: FileError| Failure::of(ExitCode::InternalFault, &error);
-    let order: JobOrder = read_json(&folder.order()).map_err(of_files)?;
-    write_json(&folder.check(order.revision), &check(&order, &folder)).map_err(of_files)
+    let order: JobOrder = read_json(&folder.check_order(arguments.revision)).map_err(of_files)?;
+    write_json(&folder.check(arguments.revision), &check(&order, &folder)).map_err(of_files)
 }
 
 fn check(order: &JobOrder, folder: &JobFolder) -> JobCheck {
     let mut check = JobCheck { version: VERSION, objection: None, class: None, report: None };
     let shown_as = order.shown_as.as_deref().unwrap_or(&order.pipeline);
-    let read = fence::raise(order, folder).and_then(|()| options(order)).and_then(|options| {
-        let paths = (order.pipeline.as_path(), shown_as);
-        Job::from_file_within(paths, &path_rules(order), |_| Box::new(UnusedSink), options).map_err(|e| of_job(&e))
-    });
+    let read = fence::raise(order, folder).and_then(|()| check_files(order)).and_then(|()| options(order)).and_then(
+        |options| {
+            let paths = (order.pipeline.as_path(), shown_as);
+            Job::from_file_within(paths, &path_rules(order), |_| Box::new(UnusedSink), options).map_err(|e| of_job(&e))
+        },
+    );
     let job = match read {
         Ok(job) => job,
         Err(failure) => {

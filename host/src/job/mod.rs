@@ -17,6 +17,7 @@
 
 mod args;
 mod attempt;
+mod came_with;
 mod check_job;
 mod control_client;
 mod control_socket;

@@ -128,6 +128,7 @@ mod tests {
             folders: Vec::new(),
             connect: Vec::new(),
             models: None,
+            signers: None,
             hard_limits: false,
         };
         let state = Arc::new(JobState::new(Arc::new(order)));

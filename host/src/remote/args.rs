@@ -6,6 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::access_args::{AuditArguments, ContextCommand, TenantCommand, TokenCommand};
+use super::component_args::{ComponentsArguments, DeployArguments};
+use super::revision_args::{DiffArguments, RevisionsArguments, RollbackArguments, RolloutArguments};
 use super::server_args::ServerArguments;
 use crate::message_format::MessageFormat;
 use crate::printer::OutputFormat;
@@ -37,6 +39,18 @@ pub(crate) enum RemoteCommand {
     /// Remove jobs that have ended, with their logs.
     #[command(after_help = "Example:\n  sage-host rm celsius flights")]
     Rm(JobsArguments),
+    /// Change a job to another revision of its pipeline, and back by itself if that fails.
+    Rollout(RolloutArguments),
+    /// Change a job back to an earlier revision.
+    Rollback(RollbackArguments),
+    /// List the revisions of a job: who submitted each, when and why.
+    Revisions(RevisionsArguments),
+    /// Show what differs between two revisions of a job.
+    Diff(DiffArguments),
+    /// Send a component or a model to the server, with its signature.
+    Deploy(DeployArguments),
+    /// List the components and models that the server has, and who signed each.
+    Components(ComponentsArguments),
     /// Show what the operators of running jobs do.
     Top(TopArguments),
     /// Print each instance's requests, effective limits and mechanisms of a job.
@@ -66,6 +80,12 @@ impl RemoteCommand {
             Self::Stop(arguments) => arguments.server.output,
             Self::Savepoint(arguments) => arguments.server.output,
             Self::Start(arguments) | Self::Restart(arguments) | Self::Rm(arguments) => arguments.server.output,
+            Self::Rollout(arguments) => arguments.server.output,
+            Self::Rollback(arguments) => arguments.server.output,
+            Self::Revisions(arguments) => arguments.server.output,
+            Self::Diff(arguments) => arguments.server.output,
+            Self::Deploy(arguments) => arguments.server.output,
+            Self::Components(arguments) => arguments.server.output,
             Self::Top(arguments) => arguments.server.output,
             Self::Explain(arguments) => arguments.server.output,
             Self::Token(command) => command.output(),

@@ -6,6 +6,8 @@
 mod access_args;
 mod args;
 mod audit;
+mod component_args;
+mod components;
 mod connection;
 mod context;
 mod contexts;
@@ -18,6 +20,9 @@ mod logs;
 mod perform;
 mod place;
 mod ps;
+mod revision_args;
+mod revisions;
+mod rollout;
 mod savepoint;
 mod serve;
 mod server_args;

@@ -1,5 +1,8 @@
 use super::args::RemoteCommand;
-use super::{audit, context, events, explain, logs, ps, savepoint, serve, stop, submit, tenant, token, top, verbs};
+use super::{
+    audit, components, context, events, explain, logs, ps, revisions, rollout, savepoint, serve, stop, submit, tenant,
+    token, top, verbs,
+};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -16,6 +19,12 @@ pub(crate) fn perform(command: &RemoteCommand, printer: Printer) -> Result<(), F
         RemoteCommand::Start(arguments) => verbs::start(arguments, printer),
         RemoteCommand::Restart(arguments) => verbs::restart(arguments, printer),
         RemoteCommand::Rm(arguments) => verbs::rm(arguments, printer),
+        RemoteCommand::Rollout(arguments) => rollout::rollout(arguments, printer),
+        RemoteCommand::Rollback(arguments) => rollout::rollback(arguments, printer),
+        RemoteCommand::Revisions(arguments) => revisions::revisions(arguments, printer),
+        RemoteCommand::Diff(arguments) => revisions::diff(arguments, printer),
+        RemoteCommand::Deploy(arguments) => components::deploy(arguments, printer),
+        RemoteCommand::Components(arguments) => components::components(arguments, printer),
         RemoteCommand::Top(arguments) => top::top(arguments, printer),
         RemoteCommand::Explain(arguments) => explain::explain(arguments, printer),
         RemoteCommand::Token(command) => token::token(command, printer),

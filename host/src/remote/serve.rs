@@ -1,12 +1,16 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sage_machine::read_plain_file;
 use sage_observe::{LogSettings, Screen, start_logging};
+use sage_plan::config::{TenantCeiling, TenantName, TenantSigners};
 use sage_runtime::engine::JobOptions;
 use sage_serve::api::{ApiServer, ListenError, Listening};
 use sage_serve::server::{Server, ServerError, Settings, StopJobs};
 use sage_serve::store::StoreError;
+use sage_signatures::{AllowedSigners, SignersError};
 use serde_json::json;
 
 use super::args::{self, ServeArguments};
@@ -77,6 +81,7 @@ fn settings(arguments: &ServeArguments, state: PathBuf, socket: &Path) -> Result
         state,
         sockets: socket.parent().unwrap_or(Path::new("/")).join("j"),
         host_file,
+        signers: signers(&host.tenants)?,
         tenants: host.tenants,
         names: arguments.server_name.clone(),
         dashboard: !arguments.no_dashboard,
@@ -84,6 +89,37 @@ fn settings(arguments: &ServeArguments, state: PathBuf, socket: &Path) -> Result
         starts: threads.clamp(2, 8),
         largest_file: LARGEST_FILE,
     })
+}
+
+/// Longest file of signers.
+const LONGEST_SIGNERS: u64 = 256 << 10;
+
+/// Who may sign for each tenant that names signers.
+fn signers(
+    tenants: &BTreeMap<TenantName, TenantCeiling>,
+) -> Result<BTreeMap<TenantName, (String, AllowedSigners)>, Failure> {
+    let mut signers = BTreeMap::new();
+    for (tenant, ceiling) in tenants {
+        let (place, lines) = match &ceiling.signers {
+            TenantSigners::Lines(lines) if lines.is_empty() => continue,
+            TenantSigners::Lines(lines) => ("signers".to_owned(), lines.join("\n")),
+            TenantSigners::File(path) => {
+                let unread =
+                    |error| Failure::invalid(format!("cannot read the signers in {}: {error}", path.display()));
+                let bytes = read_plain_file(path, LONGEST_SIGNERS).map_err(unread)?;
+                (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned())
+            }
+        };
+        let wrong = |error: SignersError| Failure::invalid(format!("{place} of [tenant.{tenant}], {error}"));
+        let allowed = AllowedSigners::parse(&lines).map_err(wrong)?;
+        if ceiling.signatures_required && allowed.is_empty() {
+            return Err(Failure::invalid(format!(
+                "{place} of [tenant.{tenant}] names nobody, and signatures are required"
+            )));
+        }
+        signers.insert(tenant.clone(), (lines, allowed));
+    }
+    Ok(signers)
 }
 
 fn whole(path: &Path) -> Result<PathBuf, Failure> {

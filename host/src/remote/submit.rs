@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sage_jobs::{JobCheck, JobIsolation};
 use sage_machine::read_plain_file;
@@ -27,17 +27,10 @@ const LARGEST: u64 = 1 << 20;
 
 /// The command `submit`.
 pub(super) fn submit(arguments: &SubmitArguments, printer: Printer) -> Result<(), Failure> {
-    let written = &arguments.pipeline;
-    let bytes =
-        read_plain_file(written, LARGEST).map_err(|cause| of_job(&JobError::Read { path: written.clone(), cause }))?;
-    let parsed = parse(&written.display().to_string(), &bytes);
-    if !parsed.diagnostics.is_empty() {
-        return Err(of_job(&JobError::Invalid(parsed.diagnostics)));
-    }
-    let base = written.parent().unwrap_or(Path::new(""));
-    let uploads = Uploads::find(&parsed.pipeline, base)?;
+    let sendable = Sendable::read(&arguments.pipeline)?;
     let client = connect(&arguments.server)?;
-    let request = request(arguments, bytes, &uploads)?;
+    let request = request(arguments, &sendable)?;
+    let uploads = sendable.uploads;
     let screen = Screen::stderr();
     let say = |words: &str| {
         if !arguments.quiet {
@@ -98,26 +91,55 @@ fn post<T: serde::de::DeserializeOwned>(
     }
 }
 
-fn request(arguments: &SubmitArguments, bytes: Vec<u8>, uploads: &Uploads) -> Result<JobRequest, Failure> {
+/// A pipeline file and the files that it names, read and parsed.
+pub(super) struct Sendable {
+    /// The text of the pipeline file.
+    pub(super) text: String,
+    /// Its absolute path.
+    pub(super) path: PathBuf,
+    /// The components and models that it names.
+    pub(super) uploads: Uploads,
+}
+
+impl Sendable {
+    /// Reads a pipeline file. Its errors have a line and a caret.
+    pub(super) fn read(written: &Path) -> Result<Self, Failure> {
+        let unread = |cause| of_job(&JobError::Read { path: written.to_owned(), cause });
+        let bytes = read_plain_file(written, LARGEST).map_err(unread)?;
+        let parsed = parse(&written.display().to_string(), &bytes);
+        if !parsed.diagnostics.is_empty() {
+            return Err(of_job(&JobError::Invalid(parsed.diagnostics)));
+        }
+        let base = written.parent().unwrap_or(Path::new(""));
+        let uploads = Uploads::find(&parsed.pipeline, base)?;
+        let unfound = |error| Failure::invalid(format!("cannot find {}: {error}", written.display()));
+        let path = std::fs::canonicalize(written).map_err(unfound)?;
+        Ok(Self { text: String::from_utf8_lossy(&bytes).into_owned(), path, uploads })
+    }
+}
+
+/// The isolation in the words of the API.
+pub(super) fn isolation(written: Isolation) -> JobIsolation {
+    match written {
+        Isolation::Thread => JobIsolation::Thread,
+        Isolation::Process => JobIsolation::Process,
+    }
+}
+
+fn request(arguments: &SubmitArguments, sendable: &Sendable) -> Result<JobRequest, Failure> {
     let name: Option<JobName> = arguments.name.as_deref().map(str::parse).transpose().map_err(Failure::invalid)?;
-    let written = &arguments.pipeline;
-    let unfound = |error| Failure::invalid(format!("cannot find {}: {error}", written.display()));
-    let path = std::fs::canonicalize(written).map_err(unfound)?;
     Ok(JobRequest {
         name,
-        pipeline: String::from_utf8_lossy(&bytes).into_owned(),
-        path,
-        files: uploads.digests(),
+        pipeline: sendable.text.clone(),
+        path: sendable.path.clone(),
+        files: sendable.uploads.digests(),
         restart: arguments.restart.map(|restart| match restart {
             Restart::Never => RestartOn::Never,
             Restart::Crash => RestartOn::Crash,
             Restart::Failure => RestartOn::Failure,
         }),
         drain_timeout: Some(u64::try_from(arguments.drain_timeout.as_millis()).unwrap_or(u64::MAX)),
-        isolation: arguments.isolation.map(|isolation| match isolation {
-            Isolation::Thread => JobIsolation::Thread,
-            Isolation::Process => JobIsolation::Process,
-        }),
+        isolation: arguments.isolation.map(isolation),
         labels: labels(&arguments.labels)?,
         dry_run: arguments.dry_run,
     })

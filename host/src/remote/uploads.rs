@@ -6,9 +6,9 @@ use sage_machine::read_plain_file;
 use sage_plan::config::{Diagnostic, Diagnostics, Pipeline, Span, resolve};
 use sage_runtime::engine::JobError;
 use sage_serve::api::{Client, ClientError};
-use sage_serve::store::Digest;
-use serde_json::Value;
+use sage_serve::store::{Digest, StoredFile};
 
+use super::components::{put, signature_beside};
 use super::connection::of_client;
 use crate::failure::Failure;
 use crate::refusal::of_job;
@@ -62,14 +62,20 @@ impl Uploads {
                 continue;
             }
             let at = format!("/v1/components/{digest}");
-            match client.get::<Value>(&at) {
-                Ok(_) => continue,
+            let signature = signature_beside(path)?;
+            match client.get::<StoredFile>(&at) {
+                // What is not signed there can be signed now.
+                Ok(stored) if stored.signer.is_some() || signature.is_none() => continue,
+                Ok(_) => {
+                    put(client, digest, Vec::new(), signature.as_deref()).map_err(of_client)?;
+                    continue;
+                }
                 Err(ClientError::Refused(problem)) if problem.code == "no-such-component" => {}
                 Err(error) => return Err(of_client(error)),
             }
             let unread = |error| Failure::invalid(format!("cannot read {}: {error}", path.display()));
             let bytes = fs::read(path).map_err(unread)?;
-            client.json::<Value>("PUT", &at, &[], bytes).map_err(of_client)?;
+            put(client, digest, bytes, signature.as_deref()).map_err(of_client)?;
             sent.push(*digest);
         }
         Ok(sent.len())

@@ -15,6 +15,16 @@ pub(super) fn wait_for(
     client: &Client,
     name: &str,
     wanted: impl Fn(&JobDetail) -> bool,
+    changed: impl FnMut(&JobDetail),
+) -> Result<JobDetail, Failure> {
+    wait_while(client, name, |job| !wanted(job) && !is_over(job), changed)
+}
+
+/// Looks at a job until something is not so any more. `changed` is told each state once.
+pub(super) fn wait_while(
+    client: &Client,
+    name: &str,
+    is_so: impl Fn(&JobDetail) -> bool,
     mut changed: impl FnMut(&JobDetail),
 ) -> Result<JobDetail, Failure> {
     let mut pause = FIRST;
@@ -22,13 +32,14 @@ pub(super) fn wait_for(
     let mut since = Instant::now();
     loop {
         let job: JobDetail = client.get(&format!("/v1/jobs/{name}")).map_err(of_client)?;
-        let shown = (job.row.state.clone(), job.row.why.clone());
+        let stage = job.rollout.as_ref().map(|rollout| rollout.stage);
+        let shown = (job.row.state.clone(), job.row.why.clone(), stage);
         if last.as_ref() != Some(&shown) {
             changed(&job);
             last = Some(shown);
             (pause, since) = (FIRST, Instant::now());
         }
-        if wanted(&job) || is_over(&job) {
+        if !is_so(&job) {
             return Ok(job);
         }
         std::thread::sleep(pause);

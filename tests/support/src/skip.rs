@@ -77,6 +77,8 @@ needs! {
     Schedstat = "schedstat",
     /// The program script(1), which makes terminals.
     Script = "script",
+    /// The program ssh-keygen(1), from `make ssh-keygen`.
+    SshKeygen = "ssh-keygen",
     /// The kernel's folder `/sys`.
     Sysfs = "sysfs",
     /// Instances in threads of the host, without `SAGE_TEST_ISOLATION=process`.

@@ -94,6 +94,7 @@ impl Scene {
             folders: self.folders.clone(),
             connect: Vec::new(),
             models: None,
+            signers: None,
             hard_limits: false,
         }
     }

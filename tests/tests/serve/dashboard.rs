@@ -29,7 +29,7 @@ fn every_view_is_readable_in_a_browser_and_texts_of_strangers_stay_texts() {
         return skip(Need::Browser, "make browser has not got Chromium, puppeteer-core and axe-core");
     };
     let mut serving = Serving::with_host(
-        "resources = { licence = 1 }\n[tenant.default]\n[tenant.blue]\ncpus = 2\nmemory = \"2GiB\"\n",
+        "resources = { licence = 1 }\n[tenant.default]\n[tenant.blue]\njobs = 4\ncpus = 2\nmemory = \"2GiB\"\n",
     );
     serving.start();
     submit_jobs(&serving);
@@ -91,6 +91,13 @@ fn submit_jobs(serving: &Serving) {
         let pipeline = serving.file(&format!("{folder}{name}.toml"), pipeline);
         serving.done(&["submit", text(&pipeline), "--name", name, "--wait", wait, "--label", &label]);
     }
+    let more = loud.replace("stdout = {}", "stdout = {}\n# second words");
+    let pipeline = serving.file(&format!("{folder}loud.toml"), more);
+    serving.done(&["rollout", "loud", text(&pipeline), "--note", HOSTILE, "--watch", "0s", "--quiet"]);
+    serving.until("loud", "completed");
+    assert!(!serving.run(&["rm", "readings"]).status.success());
+    let pipeline = serving.file("blue.toml", ENDLESS);
+    serving.done(&["submit", text(&pipeline), "--name", "blues", "--tenant", "blue", "--wait", "running"]);
     let pipeline = serving.file(&format!("{folder}broken.toml"), broken);
     assert_eq!(serving.run(&["submit", text(&pipeline), "--name", "broken", "--wait", "done"]).status.code(), Some(4));
     serving.done(&["submit", text(&serving.path(&format!("{folder}holds.toml"))), "--name", "waits"]);

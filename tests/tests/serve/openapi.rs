@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sage_serve::api::{ClientError, route_list};
-use sage_test_support::{Need, skip};
+use sage_test_support::{Need, skip, wait_until};
 use serde_json::{Value, json};
 
 use super::serving::{ENDLESS, Serving};
@@ -203,6 +203,7 @@ fn real_answers_are_what_the_document_says() {
         api.check("POST", &operation, &path, Some(&json!({})), status);
     }
     serving.until("a", "stopped");
+    check_revisions(&mut api, &path, &pipeline);
     let (operation, path) = of_job("/start");
     api.check("POST", &operation, &path, None, 202);
     serving.done(&["stop", "a", "--abort"]);
@@ -221,6 +222,30 @@ fn real_answers_are_what_the_document_says() {
         all.filter(|route| !route.contains("/v1/tenants/{tenant}/") && !api.checked.contains(route)).collect();
     assert_eq!(rest, Vec::<String>::new(), "routes without an answer that was compared");
     api.finish();
+}
+
+/// Another revision of a job that has ended, and the way back.
+fn check_revisions(api: &mut Api<'_>, path: &Path, pipeline: &str) {
+    let serving = api.serving;
+    let other = pipeline.replace("1000", "900");
+    let change = json!({ "pipeline": other, "path": path, "note": "slower", "watch": 0, "accept_loss": true });
+    let of_request = json!({ "$ref": "#/components/schemas/RevisionRequest" });
+    api.compare("a revision", &of_request, change.clone(), true);
+    api.compare("a wrong revision", &of_request, json!({ "pipeline": other, "path": path, "watch": -1 }), false);
+    let over = || wait_until("the rollout is over", || Some(()).filter(|()| serving.detail("a").rollout.is_none()));
+    api.check("PUT", "/v1/jobs/{name}", "/v1/jobs/a", Some(&change), 202);
+    over();
+    api.check("PUT", "/v1/jobs/{name}", "/v1/jobs/a", Some(&change), 200);
+    for rest in ["/revisions", "/diff", "/diff?from=2&to=1"] {
+        let operation = format!("/v1/jobs/{{name}}{}", rest.split('?').next().unwrap());
+        api.check("GET", &operation, &format!("/v1/jobs/a{rest}"), None, 200);
+    }
+    api.check("GET", "/v1/jobs/{name}/revisions/{revision}", "/v1/jobs/a/revisions/2", None, 200);
+    let back = json!({ "watch": 0, "accept_loss": true });
+    api.check("POST", "/v1/jobs/{name}/rollback", "/v1/jobs/a/rollback", Some(&back), 202);
+    over();
+    api.check("GET", "/v1/jobs/{name}/events", "/v1/jobs/a/events", None, 200);
+    serving.done(&["stop", "a", "--abort"]);
 }
 
 /// Sessions, tokens and tenants.

@@ -10,7 +10,13 @@ const TENANTS: &str = "[tenant.blue]\n[tenant.green]\n";
 /// The paths of a route with something in place of each variable.
 fn filled(path: &str, tenant: &str) -> String {
     let digest = format!("sha256:{}", "0".repeat(64));
-    let names = [("{tenant}", tenant), ("{name}", "none"), ("{digest}", &digest), ("{id}", "aaaaaaaaaaaa")];
+    let names = [
+        ("{tenant}", tenant),
+        ("{name}", "none"),
+        ("{digest}", &digest),
+        ("{id}", "aaaaaaaaaaaa"),
+        ("{revision}", "1"),
+    ];
     names.iter().fold(path.to_owned(), |path, (variable, value)| path.replace(variable, value))
 }
 

@@ -103,6 +103,7 @@ mod tests {
             folders: Vec::new(),
             connect: Vec::new(),
             models: None,
+            signers: None,
             hard_limits: false,
         };
         write_json(&folder.order(), &order(1)).unwrap();

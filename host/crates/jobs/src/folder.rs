@@ -59,6 +59,13 @@ impl JobFolder {
         self.revision(revision).join("check.json")
     }
 
+    /// The file of the [`crate::JobOrder`] that the check of a revision reads. An attempt of another revision may be under
+    /// way meanwhile.
+    #[must_use]
+    pub fn check_order(&self, revision: u32) -> PathBuf {
+        self.revision(revision).join("order.json")
+    }
+
     /// The standard error of the job's process: panics and the words of the operating system.
     #[must_use]
     pub fn stderr(&self) -> PathBuf {

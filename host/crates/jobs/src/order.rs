@@ -48,6 +48,9 @@ pub struct JobOrder {
     /// Models of the host that a tenant's job may list. `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
+    /// Who may sign files that come with the pipeline, in the format of allowed_signers. `None`: no signature is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signers: Option<String>,
     /// Whether the kernel must hold the job to its CPU and memory.
     #[serde(default)]
     pub hard_limits: bool,

@@ -34,7 +34,8 @@ export function actions(id, who, done) {
   return element;
 }
 
-function asked(title, text, verb, act) {
+/** Asks before something is done. */
+export function asked(title, text, verb, act) {
   const close = () => {
     dialog.close();
     dialog.remove();

@@ -10,7 +10,7 @@ export class Problem extends Error {
 
 export const signedOut = new EventTarget();
 
-async function ask(method, path, body) {
+async function ask(method, path, body, parse = JSON.parse) {
   const headers = { accept: "application/json" };
   if (method !== "GET") headers["x-sage-host"] = "1";
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -26,13 +26,19 @@ async function ask(method, path, body) {
   const text = await response.text();
   let value = null;
   try {
-    value = text ? JSON.parse(text) : null;
+    value = text ? (response.ok ? parse : JSON.parse)(text) : null;
   } catch {
     if (response.ok) throw new Problem(response.status, "not-json", "the server's answer cannot be read");
   }
   if (response.ok) return value;
   if (response.status === 401 && path !== "/v1/session") signedOut.dispatchEvent(new Event("out"));
   throw new Problem(response.status, value?.code ?? "error", value?.detail ?? response.statusText, value?.hint);
+}
+
+/** The items of a stream that ends: JSON, an item a line. */
+export async function getLines(path) {
+  const text = await ask("GET", path, undefined, (text) => text);
+  return (text ?? "").split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
 export const get = (path) => ask("GET", path);

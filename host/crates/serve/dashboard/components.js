@@ -9,7 +9,7 @@ export function components(place, { signal }) {
   const trouble = troubles();
   const summary = h("p", { class: "soft summary" });
   const body = h("tbody");
-  const list = table("Components", [["SHA-256"], ["Size", "number"], ["Revisions", "number"]], body, { stacked: true });
+  const list = table("Components", [["SHA-256"], ["Size", "number"], ["Revisions", "number"], ["Signed by"]], body, { stacked: true });
   const empty = nothing("No component or model is stored.", "`sage-host submit` sends those that a pipeline names.");
   put(place, h("div", { class: "heading" }, h("h1", {}, "Components"), summary), trouble, list, empty);
   list.hidden = empty.hidden = true;
@@ -30,7 +30,7 @@ export function components(place, { signal }) {
 }
 
 function make(file) {
-  const cells = [cell("Size", "number"), cell("Revisions", "number")];
+  const cells = [cell("Size", "number"), cell("Revisions", "number"), cell("Signed by")];
   const element = h("tr", {},
     h("th", { scope: "row", class: "mono digest" }, file.digest.replace("sha256:", "")), cells);
   element.cells_ = cells;
@@ -40,4 +40,5 @@ function make(file) {
 function update(element, file) {
   say(element.cells_[0], bytes(file.size));
   say(element.cells_[1], file.used_by);
+  say(element.cells_[2], file.signer ?? "–");
 }

@@ -1,4 +1,4 @@
-// One job: its state, and five looks at it.
+// One job: its state, and six looks at it.
 
 import { get, ofJob, repeat, toJob } from "./api.js";
 import { h, put, say } from "./dom.js";
@@ -10,12 +10,14 @@ import { eventsOfJob } from "./events.js";
 import { flow } from "./job_flow.js";
 import { limits } from "./job_limits.js";
 import { log } from "./job_log.js";
+import { revisions } from "./job_revisions.js";
 
 const LOOKS = [
   { path: "flow", title: "Flow", look: flow },
   { path: "limits", title: "Limits", look: limits },
   { path: "log", title: "Log", look: log },
   { path: "events", title: "Events", look: eventsOfJob },
+  { path: "revisions", title: "Revisions", look: revisions },
   { path: "details", title: "Details", look: details },
 ];
 
@@ -61,9 +63,10 @@ export async function job(place, { tenant, name, wanted, who, signal }) {
   const update = () => {
     setBadge(state, known.state);
     const attempt = known.attempt ? `attempt ${known.attempt}` : null;
+    const revision = known.revision > 1 ? `revision ${known.revision}` : null;
     const restarts = known.restarts ? `${known.restarts} restarts` : null;
     const since = `for ${span(Date.now() - known.since)}`;
-    say(about, [since, attempt, restarts, known.class].filter(Boolean).join(" · "));
+    say(about, [since, attempt, revision, restarts, known.class].filter(Boolean).join(" · "));
     about.title = `since ${time(known.since)}`;
     why.hidden = !known.why;
     why.dataset.mood = state.dataset.mood;

@@ -2,6 +2,7 @@
 
 import { get, remove, signedOut } from "./api.js";
 import { announce, h, put } from "./dom.js";
+import { audit } from "./audit.js";
 import { components } from "./components.js";
 import { events } from "./events.js";
 import { job } from "./job.js";
@@ -16,6 +17,7 @@ const VIEWS = [
   { path: "tenants", title: "Tenants", view: tenants },
   { path: "components", title: "Components", view: components },
   { path: "machine", title: "Machine", view: machine },
+  { path: "audit", title: "Audit", view: audit, role: "admin" },
 ];
 
 const main = document.getElementById("main");
@@ -50,7 +52,7 @@ function brand() {
 }
 
 function navigation() {
-  const links = VIEWS.map(({ path, title }) => h("li", {}, h("a", { href: `#/${path}`, "data-path": path }, title)));
+  const links = VIEWS.filter(({ role }) => !role || role === who.role).map(({ path, title }) => h("li", {}, h("a", { href: `#/${path}`, "data-path": path }, title)));
   return h("nav", { "aria-label": "Views" }, h("ul", {}, links));
 }
 

@@ -9,7 +9,7 @@ use sage_jobs::{JobIsolation, VERSION};
 use sage_serve::api::Client;
 use sage_serve::server::{JobDetail, JobPage};
 use sage_serve::state::{Desired, Job, Outcome, RestartPolicy, State};
-use sage_serve::store::{FileStore, JobFiles, JobId, JobName, JobSpec, NewJob, StateFolder};
+use sage_serve::store::{FileStore, JobFiles, JobId, JobName, JobSpec, NewJob, Revision, StateFolder};
 use serde_json::{Value, json};
 
 use crate::figure::{Effort, Figure, Problem, Target};
@@ -153,7 +153,8 @@ fn fill(state: &Path, jobs: usize) -> Result<(), Problem> {
         let ended = State::Ended { outcome: Outcome::Completed, exit_code: 0 };
         let job = Job::submitted(RestartPolicy::default(), 30_000, 0);
         let job = Job { state: ended, desired: Desired::Stopped, deadline: None, attempt: 1, ..job };
-        folders.create(&NewJob { spec, job, pipeline: Vec::new() })?;
+        let revision = Revision::of(&spec, b"", String::new(), None, None);
+        folders.create(&NewJob { spec, job, pipeline: Vec::new(), revision })?;
     }
     Ok(())
 }

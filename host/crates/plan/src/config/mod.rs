@@ -234,7 +234,7 @@ pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};
 pub use suggest::closest;
 pub(crate) use suggest::hint;
-pub use tenant::{TenantCeiling, TenantFolder, TenantName, TenantNameError};
+pub use tenant::{TenantCeiling, TenantFolder, TenantName, TenantNameError, TenantSigners};
 pub use text_format::{EventTime, Header, TextFormat};
 pub use units::{UnitError, format_duration, format_number, parse_duration, parse_size, ten_thousandths};
 pub use watermark::Watermark;

@@ -3,7 +3,7 @@ use std::path::{Component, PathBuf};
 
 use super::given_amount::given_amount;
 use super::table::{Node, Table};
-use super::{Diagnostic, Diagnostics, Spanned, TenantCeiling, TenantFolder, TenantName};
+use super::{Diagnostic, Diagnostics, Spanned, TenantCeiling, TenantFolder, TenantName, TenantSigners};
 
 /// Reads the tables below `[tenant]`. A bound on a resource that the host does not have is an error, because it
 /// would never apply. `known` tells which resources the host has.
@@ -58,6 +58,7 @@ fn of_server(table: &mut Table<'_, '_>, place: &str, ceiling: &mut TenantCeiling
     ceiling.weight = positive(table, "weight", place, 1000, errors);
     ceiling.requests_per_second = positive(table, "requests_per_second", place, 100_000, errors);
     ceiling.component_bytes = table.size("component_bytes", errors).map(|size| size.value);
+    signatures(table, place, ceiling, errors);
     for node in table.array("folders", errors).unwrap_or_default() {
         ceiling.folders.extend(folder(table, node, place, errors));
     }
@@ -88,6 +89,44 @@ fn of_server(table: &mut Table<'_, '_>, place: &str, ceiling: &mut TenantCeiling
                 let message = format!("isolation of {place} is \"{other}\", it is \"process\" or \"thread\"");
                 errors.push(Diagnostic::new(message).on(&isolation));
             }
+        }
+    }
+}
+
+fn signatures(table: &mut Table<'_, '_>, place: &str, ceiling: &mut TenantCeiling, errors: &mut Diagnostics) {
+    for node in table.array("signers", errors).unwrap_or_default() {
+        if let (Some(line), TenantSigners::Lines(lines)) =
+            (table.string_of("signers", node, errors), &mut ceiling.signers)
+        {
+            lines.push(line.value);
+        }
+    }
+    let has_lines = ceiling.signers != TenantSigners::default();
+    if let Some(file) = table.string("signers_file", errors) {
+        let path = PathBuf::from(&file.value);
+        if has_lines {
+            let message = format!("{place} has signers and signers_file");
+            errors.push(Diagnostic::new(message).on(&file).hint("write all signers into one of them"));
+        } else if path.is_absolute() {
+            ceiling.signers = TenantSigners::File(path);
+        } else {
+            let message = format!("signers_file of {place} is \"{}\", it is an absolute path", file.value);
+            errors.push(Diagnostic::new(message).on(&file));
+        }
+    }
+    let Some(signatures) = table.string("signatures", errors) else { return };
+    match signatures.value.as_str() {
+        "off" => {}
+        "required" if ceiling.signers == TenantSigners::default() => {
+            let message = format!("signatures of {place} is \"required\", and nobody may sign");
+            errors.push(
+                Diagnostic::new(message).on(&signatures).hint("list public keys in signers, or name a signers_file"),
+            );
+        }
+        "required" => ceiling.signatures_required = true,
+        other => {
+            let message = format!("signatures of {place} is \"{other}\", it is \"required\" or \"off\"");
+            errors.push(Diagnostic::new(message).on(&signatures));
         }
     }
 }
@@ -169,6 +208,10 @@ mod tests {
                 "cpus = 1\nisolation = 'thread'",
                 "isolation of [tenant.blue] is \"thread\", and it bounds cpus or memory",
             ),
+            ("signatures = 'required'", "signatures of [tenant.blue] is \"required\", and nobody may sign"),
+            ("signatures = 'on'", "signatures of [tenant.blue] is \"on\", it is \"required\" or \"off\""),
+            ("signers_file = 'blue'", "signers_file of [tenant.blue] is \"blue\", it is an absolute path"),
+            ("signers = ['a']\nsigners_file = '/b'", "[tenant.blue] has signers and signers_file"),
             ("isolation = 'none'", "isolation of [tenant.blue] is \"none\", it is \"process\" or \"thread\""),
             (
                 "folders = [{ path = 'srv' }]",

@@ -40,8 +40,27 @@ pub struct TenantCeiling {
     pub component_bytes: Option<u64>,
     /// Requests per second to a server; twice as many at once.
     pub requests_per_second: Option<u32>,
+    /// Whether a server takes only signed components and models of the tenant.
+    pub signatures_required: bool,
+    /// Who may sign for the tenant.
+    pub signers: TenantSigners,
     /// Whether a tenant's jobs on a server may run their instances as threads of one process.
     pub may_use_threads: bool,
+}
+
+/// Who may sign components and models for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantSigners {
+    /// Lines in the format of allowed_signers, or public keys; none by default.
+    Lines(Vec<String>),
+    /// A file in the format of allowed_signers, with an absolute path.
+    File(PathBuf),
+}
+
+impl Default for TenantSigners {
+    fn default() -> Self {
+        Self::Lines(Vec::new())
+    }
 }
 
 /// A folder of the machine that a tenant may use.

@@ -62,7 +62,8 @@ pub(super) async fn authorise(
         Ok(scope) => {
             entry.tenant = scope.tenant.as_ref().map(ToString::to_string);
             // The digest of an upload is in its path, and its bytes are not collected here.
-            let digested = if request.method() == Method::PUT { Ok(None) } else { digested(&mut request).await };
+            let is_upload = request.method() == Method::PUT && entry.path.contains("/components/");
+            let digested = if is_upload { Ok(None) } else { digested(&mut request).await };
             match digested {
                 Ok(digest) => {
                     entry.body = digest;

@@ -93,9 +93,10 @@ fn fill(
         folders: Vec::new(),
         connect: Vec::new(),
         models: None,
+        signers: None,
         hard_limits: false,
     };
     let order = settings.granted(order, submission.tenant.as_ref());
-    write_json(&folder.order(), &order).map_err(StoreError::from)?;
+    write_json(&folder.check_order(1), &order).map_err(StoreError::from)?;
     Ok(())
 }

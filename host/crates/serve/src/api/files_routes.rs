@@ -3,6 +3,9 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sage_signatures::{AllowedSigners, Signature};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -14,7 +17,10 @@ use super::job_routes::json_response;
 use super::problem::Problem;
 use crate::access::Scope;
 use crate::server::Denied;
-use crate::store::{Digest, FileStore, StoreError, Upload};
+use crate::store::{Digest, FileStore, StoreError, StoredFile, Upload};
+
+/// The header with the signature of an uploaded file: the text of `ssh-keygen -Y sign`, in base64.
+const SIGNATURE: &str = "x-signature";
 
 /// A path with a digest.
 #[derive(Debug, Deserialize)]
@@ -58,8 +64,20 @@ pub(super) async fn upload(
 ) -> Result<Response, Problem> {
     let digest = digest_in(&digest)?;
     let files = context.files.of(scope.tenant.as_ref());
+    let signed = signed(&context, &scope, &headers)?;
     if let Some(file) = files.find(&digest) {
-        return Ok(json_response(StatusCode::OK, &file));
+        let Some((text, signers)) = signed.filter(|_| file.signer.is_none()) else {
+            return match file.signer.is_none() && context.settings.required_signers(scope.tenant.as_ref()).is_some() {
+                true => Err(Denied::Unsigned { path: digest.to_string() }.into()),
+                false => Ok(json_response(StatusCode::OK, &file)),
+            };
+        };
+        let signing = tokio::task::spawn_blocking(move || files.sign(&digest, &text, &signers)).await;
+        let signer = Some(signing.map_err(broke)??.signer);
+        return Ok(json_response(StatusCode::OK, &StoredFile { signer, ..file }));
+    }
+    if signed.is_none() && context.settings.required_signers(scope.tenant.as_ref()).is_some() {
+        return Err(Denied::Unsigned { path: digest.to_string() }.into());
     }
     context.ask(|server| server.writable()).await??;
     let most = context.settings.largest_file;
@@ -69,7 +87,10 @@ pub(super) async fn upload(
     }
     let _permit = permit(&context.uploads, "uploads")?;
     let most = room(&context, &scope, files.clone(), most, announced).await?;
-    let upload = files.receive(digest, most)?;
+    let mut upload = files.receive(digest, most)?;
+    if let Some((text, signers)) = signed {
+        upload.expect_signature(text, signers);
+    }
     // The thread that writes sets the pace.
     let (pieces, received) = mpsc::channel(8);
     let writing = tokio::task::spawn_blocking(move || write(upload, received));
@@ -96,8 +117,19 @@ pub(super) async fn upload(
         let why = error.to_string();
         context.ask(move |server| server.note_full(why)).await?;
     }
-    let size = written?;
-    Ok(json_response(StatusCode::CREATED, &json!({ "digest": digest, "size": size, "used_by": 0 })))
+    Ok(json_response(StatusCode::CREATED, &written?))
+}
+
+/// The signature in the header of an upload, and who may sign. A tenant without signers has no use for one.
+fn signed(context: &Context, scope: &Scope, headers: &HeaderMap) -> Result<Option<(String, AllowedSigners)>, Problem> {
+    let Some(value) = headers.get(SIGNATURE) else { return Ok(None) };
+    let Some(signers) = context.settings.allowed_signers(scope.tenant.as_ref()) else { return Ok(None) };
+    let text = BASE64.decode(value.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let bad = || Problem::unprocessable("bad-signature", format!("{SIGNATURE} is the file of the signature in base64"));
+    let text = text.ok_or_else(bad)?;
+    // A signature that can never count is refused before the file is sent.
+    Signature::parse(&text).map_err(StoreError::from)?;
+    Ok(Some((text, signers.clone())))
 }
 
 /// The largest file that a tenant may add, whose files are bounded together.
@@ -126,7 +158,7 @@ fn broke(error: tokio::task::JoinError) -> Problem {
 }
 
 /// Writes pieces until `None`. An upload whose connection ends before that leaves nothing.
-fn write(mut upload: Upload, mut pieces: mpsc::Receiver<Option<axum::body::Bytes>>) -> Result<u64, StoreError> {
+fn write(mut upload: Upload, mut pieces: mpsc::Receiver<Option<axum::body::Bytes>>) -> Result<StoredFile, StoreError> {
     loop {
         match pieces.blocking_recv() {
             Some(Some(bytes)) => upload.write(&bytes)?,

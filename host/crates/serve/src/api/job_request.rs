@@ -59,6 +59,7 @@ impl JobRequest {
         data: Option<PathBuf>,
         (tenant, ceiling): (Option<TenantName>, Option<&TenantCeiling>),
         key: Option<IdempotencyKey>,
+        who: String,
     ) -> Result<Submission, Problem> {
         let beside = match self.path.parent() {
             Some(folder) if self.path.is_absolute() && is_plain(&self.path) => folder.to_owned(),
@@ -110,6 +111,8 @@ impl JobRequest {
             drain_timeout,
             labels: self.labels,
             idempotency: key,
+            who,
+            checkpoint: parsed.pipeline.checkpoint.map(|checkpoint| checkpoint.folder.value),
         })
     }
 

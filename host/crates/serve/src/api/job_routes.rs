@@ -20,7 +20,8 @@ use super::dry_run::dry_run;
 use super::job_request::JobRequest;
 use super::problem::Problem;
 use super::query::Query;
-use crate::access::Scope;
+use super::revision_routes::tagged;
+use crate::access::{Principal, Scope};
 use crate::process::ControlError;
 use crate::server::{JobDetail, JobFilter};
 use crate::state::{StopMode, Timeouts};
@@ -48,7 +49,7 @@ pub(super) struct Named {
 }
 
 /// The folder to which relative paths of a tenant's data lead. `None`: the owner names one.
-fn data_of(context: &Context, scope: &Scope) -> Result<Option<PathBuf>, Problem> {
+pub(super) fn data_of(context: &Context, scope: &Scope) -> Result<Option<PathBuf>, Problem> {
     let Some(tenant) = &scope.tenant else { return Ok(None) };
     let folder = context.settings.state.join("data").join(tenant.as_str());
     let failed = |source| StoreError::Io { action: "make", path: folder.clone(), source };
@@ -59,6 +60,7 @@ fn data_of(context: &Context, scope: &Scope) -> Result<Option<PathBuf>, Problem>
 pub(super) async fn submit(
     State(context): State<Context>,
     Extension(scope): Extension<Scope>,
+    Extension(who): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -68,7 +70,7 @@ pub(super) async fn submit(
     let is_dry_run = request.dry_run;
     let submission = {
         let ceiling = context.settings.ceiling(scope.tenant.as_ref());
-        request.checked(data_of(&context, &scope)?, (scope.tenant.clone(), ceiling), key)?
+        request.checked(data_of(&context, &scope)?, (scope.tenant.clone(), ceiling), key, who.name())?
     };
     if is_dry_run {
         return dry_run(&context, submission).await.map(|check| json_response(StatusCode::OK, &check));
@@ -127,7 +129,7 @@ pub(super) async fn detail(
 
 async fn detail_of(context: &Context, id: JobId, status: StatusCode) -> Result<Response, Problem> {
     let detail: JobDetail = context.ask(move |server| server.detail(id)).await??;
-    Ok(json_response(status, &detail))
+    Ok(tagged(json_response(status, &detail), detail.row.revision))
 }
 
 pub(super) async fn delete(

@@ -85,14 +85,37 @@ impl From<Denied> for Problem {
         match denied {
             Denied::NoSuchJob { .. } => Self::new(StatusCode::NOT_FOUND, "no-such-job", detail),
             Denied::NameTaken { .. } => Self::new(StatusCode::CONFLICT, "name-taken", detail)
-                .hint("give the job another name, or remove the other job first"),
+                .hint("`sage-host rollout NAME PIPELINE.toml` changes that job; or give this one another name"),
             Denied::StillLive { .. } => Self::new(StatusCode::CONFLICT, "still-live", detail).hint("stop it first"),
+            Denied::RevisionChanged { current, .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "revision-changed", detail)
+                    .hint("look at what changed, and send the ETag of the revision in force")
+                    .with("current", current)
+            }
+            Denied::RolloutUnderWay { to, .. } => Self::new(StatusCode::CONFLICT, "rollout-under-way", detail)
+                .hint("wait until it is over, or stop the job")
+                .with("to", to),
+            Denied::StillChecking { .. } => Self::new(StatusCode::CONFLICT, "still-checking", detail),
+            Denied::NoSuchRevision { .. } => Self::new(StatusCode::NOT_FOUND, "no-such-revision", detail),
+            Denied::NoEarlierRevision { .. } => {
+                Self::new(StatusCode::CONFLICT, "no-earlier-revision", detail).hint("name a revision")
+            }
+            Denied::OtherPipeline { was, .. } => Self::unprocessable("other-pipeline", detail)
+                .hint(format!("write name = \"{was}\" in [pipeline], or name another folder of checkpoints")),
+            Denied::BeginsAnew { class, .. } => Self::new(StatusCode::CONFLICT, "begins-anew", detail)
+                .hint(
+                    "with `checkpoint` in both revisions the job goes on from an epoch; \
+                     with accept_loss (--yes) it begins anew",
+                )
+                .with("class", class),
             Denied::NotLive { .. } => Self::new(StatusCode::CONFLICT, "not-live", detail),
             Denied::FilesMissing { digests } => Self::new(StatusCode::CONFLICT, "files-missing", detail)
                 .hint("upload each with PUT /v1/components/sha256:…, then submit again")
                 .with("digests", digests.iter().map(ToString::to_string).collect::<Vec<_>>()),
             Denied::FileUnnamed { .. } => Self::unprocessable("file-unnamed", detail)
                 .hint("list each path of a component or model in `files`, with its digest"),
+            Denied::Unsigned { .. } => Self::unprocessable("unsigned", detail)
+                .hint("sign it with `ssh-keygen -Y sign -n sage-host -f KEY FILE`: FILE.sig is sent with the file"),
             Denied::KeyReused { .. } => Self::unprocessable("key-reused", detail).hint("use a new key"),
             Denied::Quota { tenant, resource, requested, used, limit } => {
                 Self::new(StatusCode::FORBIDDEN, "quota", detail)
@@ -115,6 +138,8 @@ impl From<StoreError> for Problem {
         let detail = error.to_string();
         match error {
             StoreError::Digest { .. } => Self::unprocessable("digest-mismatch", detail),
+            StoreError::Signature(_) => Self::unprocessable("bad-signature", detail)
+                .hint("sign with `ssh-keygen -Y sign -n sage-host` and a key of the tenant's signers in host.toml"),
             StoreError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
             error if error.is_read_only() => Denied::ReadOnly { why: detail }.into(),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "state-folder", detail),

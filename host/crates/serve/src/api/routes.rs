@@ -11,8 +11,8 @@ use super::openapi::{Described, document};
 use super::problem::Problem;
 use super::{
     audit_routes as audit, dashboard, device_routes as devices, files_routes as files, job_routes as jobs,
-    live_routes as live, scrape, session_routes as session, stream_routes as streams, tenant_routes as tenants,
-    token_routes as tokens,
+    live_routes as live, revision_routes as revisions, scrape, session_routes as session, stream_routes as streams,
+    tenant_routes as tenants, token_routes as tokens,
 };
 use crate::access::Role;
 
@@ -76,6 +76,11 @@ fn table() -> Vec<Entry> {
         tenant("POST", "/jobs/{name}/savepoint", Role::Operate, post(jobs::savepoint)),
         tenant("POST", "/jobs/{name}/start", Role::Operate, post(jobs::start)),
         tenant("POST", "/jobs/{name}/restart", Role::Operate, post(jobs::restart)),
+        tenant("PUT", "/jobs/{name}", Role::Deploy, put(revisions::put)),
+        tenant("POST", "/jobs/{name}/rollback", Role::Deploy, post(revisions::rollback)),
+        tenant("GET", "/jobs/{name}/revisions", Role::Read, get(revisions::list)),
+        tenant("GET", "/jobs/{name}/revisions/{revision}", Role::Read, get(revisions::show)),
+        tenant("GET", "/jobs/{name}/diff", Role::Read, get(revisions::diff)),
         tenant("GET", "/jobs/{name}/status", Role::Read, get(jobs::status)),
         tenant("GET", "/jobs/{name}/graph", Role::Read, get(jobs::graph)),
         tenant("GET", "/jobs/{name}/explain", Role::Read, get(jobs::explain)),

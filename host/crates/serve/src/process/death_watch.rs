@@ -11,6 +11,15 @@ use crate::store::JobId;
 #[derive(Debug, Clone)]
 pub struct DeathWatch(Arc<Shared>);
 
+/// A process of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobProcess {
+    /// Runs an attempt.
+    Attempt,
+    /// Checks a revision.
+    Check,
+}
+
 #[derive(Debug)]
 struct Shared {
     epoll: OwnedFd,
@@ -20,7 +29,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Watched {
     last: u64,
-    processes: HashMap<u64, (JobId, OwnedFd)>,
+    processes: HashMap<u64, (JobId, JobProcess, OwnedFd)>,
 }
 
 impl DeathWatch {
@@ -28,7 +37,7 @@ impl DeathWatch {
     ///
     /// # Errors
     /// The system has no descriptor or thread for it.
-    pub fn start(died: impl Fn(JobId) -> bool + Send + 'static) -> io::Result<Self> {
+    pub fn start(died: impl Fn(JobId, JobProcess) -> bool + Send + 'static) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let watch = Self(Arc::new(Shared { epoll, watched: Mutex::default() }));
         let shared = Arc::clone(&watch.0);
@@ -44,7 +53,7 @@ impl DeathWatch {
                 for event in &events {
                     // The drop of the descriptor ends the watch on it.
                     let process = shared.watched().processes.remove(&event.data.u64());
-                    if process.is_some_and(|(job, _)| !died(job)) {
+                    if process.is_some_and(|(job, which, _)| !died(job, which)) {
                         return;
                     }
                 }
@@ -57,12 +66,12 @@ impl DeathWatch {
     ///
     /// # Errors
     /// The system cannot watch one more.
-    pub fn add(&self, job: JobId, process: OwnedFd) -> io::Result<()> {
+    pub fn add(&self, job: JobId, which: JobProcess, process: OwnedFd) -> io::Result<()> {
         let mut watched = self.0.watched();
         watched.last += 1;
         let number = watched.last;
         epoll::add(&self.0.epoll, &process, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
-        watched.processes.insert(number, (job, process));
+        watched.processes.insert(number, (job, which, process));
         Ok(())
     }
 }
@@ -86,14 +95,14 @@ mod tests {
     #[test]
     fn each_death_is_told_once() {
         let (died, deaths) = mpsc::channel();
-        let watch = DeathWatch::start(move |job| died.send(job).is_ok()).unwrap();
+        let watch = DeathWatch::start(move |job, _| died.send(job).is_ok()).unwrap();
         let mut jobs: Vec<JobId> = Vec::new();
         let mut children = Vec::new();
         for _ in 0..20 {
             let mut child = Command::new("true").spawn().unwrap();
             let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
             let job = JobId::random().unwrap();
-            watch.add(job, process).unwrap();
+            watch.add(job, JobProcess::Attempt, process).unwrap();
             jobs.push(job);
             child.wait().unwrap();
             children.push(child);

@@ -12,6 +12,6 @@ mod start;
 
 pub use ask::Askers;
 pub use control::{ControlError, ask};
-pub use death_watch::DeathWatch;
+pub use death_watch::{DeathWatch, JobProcess};
 pub use holders::{holder, holders};
 pub use start::{ended_with, last_words, start_check, start_job};

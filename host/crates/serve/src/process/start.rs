@@ -22,13 +22,13 @@ pub fn start_job(program: &Path, folder: &JobFolder, lock: AliveLock) -> io::Res
     start(command, folder, &folder.stderr())
 }
 
-/// Starts the process that checks the revision that a job's order names, and writes [`JobFolder::check`].
+/// Starts the process that checks a revision, as [`JobFolder::check_order`] says, and writes [`JobFolder::check`].
 ///
 /// # Errors
 /// The process cannot be started.
 pub fn start_check(program: &Path, folder: &JobFolder, revision: u32) -> io::Result<Child> {
     let mut command = Command::new(program);
-    command.arg("check-job").arg(folder.path()).stdin(Stdio::null());
+    command.arg("check-job").arg(folder.path()).arg(revision.to_string()).stdin(Stdio::null());
     start(command, folder, &folder.revision(revision).join("check.txt"))
 }
 

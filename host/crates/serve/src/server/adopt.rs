@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::entry::Entry;
 use super::thread::Server;
-use crate::process::holders;
+use crate::process::{JobProcess, holders};
 use crate::state::Event;
 use crate::store::{EventLog, JobId, StoreError};
 
@@ -32,7 +32,7 @@ impl Server {
         let folders: HashSet<PathBuf> = live.keys().cloned().collect();
         for (folder, process) in holders(&folders, "alive.lock") {
             let Some(entry) = live.get(&folder).and_then(|id| self.jobs.get_mut(id)) else { continue };
-            entry.watched = self.deaths.add(entry.spec.id, process).is_ok();
+            entry.watched = self.deaths.add(entry.spec.id, JobProcess::Attempt, process).is_ok();
         }
         // A job whose process ended after its lock was looked for is told by the watch.
         for id in order {

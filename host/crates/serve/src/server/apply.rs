@@ -39,15 +39,19 @@ impl Server {
             }
             let Some(entry) = self.jobs.get_mut(&id) else { return };
             let before = std::mem::replace(&mut entry.job, job);
+            if before.revision != entry.job.revision {
+                entry.spec = self.job_files.in_force(entry.spec.clone(), entry.job.revision);
+            }
             let changed = before.state.name() != entry.job.state.name() || before.attempt != entry.job.attempt;
             Self::note_wait(entry, &mut self.waits);
             let state = entry.job.state;
             if state == State::Starting && blocked(&before).is_some() {
                 entry.retries = true;
             } else if changed && !(entry.retries && blocked(&entry.job).is_some()) {
-                let before = if std::mem::take(&mut entry.retries) { State::Queued } else { before.state };
-                self.tell(id, Some(before));
+                let from = if std::mem::take(&mut entry.retries) { State::Queued } else { before.state };
+                self.tell(id, Some(from));
             }
+            self.tell_rollout(id, &before);
         }
         for action in actions {
             self.perform(id, action);
@@ -102,9 +106,31 @@ impl Server {
         }
     }
 
+    /// Tells the begin and the end of a rollout.
+    fn tell_rollout(&mut self, id: JobId, before: &Job) {
+        let Some(Entry { job, .. }) = self.jobs.get(&id) else { return };
+        let said = match (&before.rollout, &job.rollout, &job.last_rollout) {
+            (None, Some(rollout), _) => Some(("rollout", format!("revision {} to {}", rollout.from, rollout.to))),
+            (Some(_), None, Some(end)) => {
+                let why = end.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+                Some((end.outcome.code(), format!("revision {} to {}{why}", end.from, end.to)))
+            }
+            _ => None,
+        };
+        if let Some((code, message)) = said {
+            self.tell_why(id, None, Some(Blame { code: code.to_owned(), message }));
+        }
+    }
+
     /// Tells a change of a job's state to those who listen.
     pub(super) fn tell(&mut self, id: JobId, before: Option<State>) {
+        let why = self.jobs.get(&id).and_then(|entry| entry.job.blame.clone());
+        self.tell_why(id, before, why);
+    }
+
+    fn tell_why(&mut self, id: JobId, before: Option<State>, why: Option<Blame>) {
         let Some(entry) = self.jobs.get(&id) else { return };
+        let (code, message) = why.map(|why| (why.code, why.message)).unzip();
         let event = self.feed.add(JobEvent {
             seq: 0,
             at: now(),
@@ -114,8 +140,9 @@ impl Server {
             from: before.map(|state| state.name().to_owned()),
             to: entry.job.state.name().to_owned(),
             attempt: entry.job.attempt,
-            code: entry.job.blame.as_ref().map(|blame| blame.code.clone()),
-            message: entry.job.blame.as_ref().map(|blame| blame.message.clone()),
+            revision: entry.job.revision,
+            code,
+            message,
         });
         if let Err(error) = EventLog::append(&self.job_files.events(id), &event) {
             tracing::debug!(job = %entry.spec.name, %error, "an event is not kept");

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::entry::Entry;
 use super::thread::Server;
-use crate::process::{ended_with, last_words, start_job};
-use crate::state::Event;
-use crate::store::JobId;
+use crate::process::{JobProcess, ended_with, last_words, start_job};
+use crate::state::{Event, Job};
+use crate::store::{JobId, JobSpec};
 
 impl Server {
     /// The control socket of a job.
@@ -36,13 +36,23 @@ impl Server {
         // The child is not reaped before this server knows of its death, so its number is its own.
         let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
         entry.child = Some(child);
-        entry.watched = process.is_ok_and(|process| self.deaths.add(id, process).is_ok());
+        entry.watched = process.is_ok_and(|process| self.deaths.add(id, JobProcess::Attempt, process).is_ok());
         Ok(())
     }
 
-    /// Writes what the next attempt of a job runs, or what its check reads.
-    pub(super) fn write_order(&self, id: JobId, attempt: u32) -> Result<(), String> {
+    /// Writes what the next attempt of a job runs.
+    fn write_order(&self, id: JobId, attempt: u32) -> Result<(), String> {
         let Some(Entry { spec, job, .. }) = self.jobs.get(&id) else { return Ok(()) };
+        if spec.revision != job.revision {
+            return Err(format!("revision {} cannot be read", job.revision));
+        }
+        let order = self.order(spec, job, attempt);
+        write_json(&self.job_files.folder(id).order(), &order).map_err(|error| error.to_string())
+    }
+
+    /// What an attempt or a check of a revision reads.
+    pub(super) fn order(&self, spec: &JobSpec, job: &Job, attempt: u32) -> JobOrder {
+        let id = spec.id;
         let order = JobOrder {
             version: VERSION,
             id: id.to_string(),
@@ -61,18 +71,18 @@ impl Server {
             folders: Vec::new(),
             connect: Vec::new(),
             models: None,
+            signers: None,
             hard_limits: false,
         };
-        let order = self.settings.granted(order, spec.tenant.as_ref());
-        write_json(&self.job_files.folder(id).order(), &order).map_err(|error| error.to_string())
+        self.settings.granted(order, spec.tenant.as_ref())
     }
 
     /// A process of the job has ended.
-    pub(super) fn died(&mut self, id: JobId) {
-        let Some(entry) = self.jobs.get_mut(&id) else { return };
-        if entry.check.is_some() {
+    pub(super) fn died(&mut self, id: JobId, process: JobProcess) {
+        if process == JobProcess::Check {
             return self.check_died(id);
         }
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
         entry.watched = false;
         self.look_at(id, false);
     }

@@ -1,12 +1,12 @@
 use std::process::Child;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sage_jobs::{JobCheck, RestartClass, now, read_json};
+use sage_jobs::{JobCheck, RestartClass, now, read_json, write_json};
 
 use super::attempts::message_of;
 use super::thread::Server;
-use crate::process::{ended_with, last_words, start_check};
-use crate::state::{Event, State, Timeouts};
+use crate::process::{JobProcess, ended_with, last_words, start_check};
+use crate::state::{Event, Timeouts};
 use crate::store::JobId;
 
 /// Checks at a time. Each may compile components.
@@ -18,28 +18,35 @@ impl Server {
         while self.jobs.values().filter(|entry| entry.check.is_some()).count() < CHECKS {
             let Some(id) = self.to_check.pop_front() else { return };
             let folder = self.job_files.folder(id);
-            let Some(entry) =
-                self.jobs.get_mut(&id).filter(|entry| entry.job.state == State::Checking && entry.check.is_none())
-            else {
-                continue;
-            };
+            let Some(entry) = self.jobs.get_mut(&id).filter(|entry| entry.check.is_none()) else { continue };
+            let Some(revision) = entry.in_check() else { continue };
             // The time of a check begins with its process.
-            entry.job.deadline = Some(now() + Timeouts::CHECK);
-            let _ = std::fs::remove_file(folder.check(entry.spec.revision));
-            let attempt = entry.job.attempt;
-            if let Err(message) = self.write_order(id, attempt).and_then(|()| self.start_check(id)) {
+            let deadline = Some(now() + Timeouts::CHECK);
+            match &mut entry.job.rollout {
+                Some(rollout) => rollout.until = deadline,
+                None => entry.job.deadline = deadline,
+            }
+            let _ = std::fs::remove_file(folder.check(revision));
+            if let Err(message) = self.start_check(id, revision) {
                 self.happen(id, Event::CheckBroke { message });
             }
         }
     }
 
-    fn start_check(&mut self, id: JobId) -> Result<(), String> {
+    fn start_check(&mut self, id: JobId, revision: u32) -> Result<(), String> {
         let folder = self.job_files.folder(id);
+        let Some(entry) = self.jobs.get(&id) else { return Ok(()) };
+        let spec = self.job_files.in_force(entry.spec.clone(), revision);
+        if spec.revision != revision {
+            return Err(format!("revision {revision} cannot be read"));
+        }
+        let order = self.order(&spec, &entry.job, entry.job.attempt);
+        write_json(&folder.check_order(revision), &order).map_err(|error| error.to_string())?;
         let Some(entry) = self.jobs.get_mut(&id) else { return Ok(()) };
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", self.settings.program.display());
-        let mut child = start_check(&self.settings.program, &folder, entry.spec.revision).map_err(failed)?;
+        let mut child = start_check(&self.settings.program, &folder, revision).map_err(failed)?;
         let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(std::io::Error::from);
-        match process.and_then(|process| self.deaths.add(id, process)) {
+        match process.and_then(|process| self.deaths.add(id, JobProcess::Check, process)) {
             Ok(()) => {
                 entry.check = Some(child);
                 Ok(())
@@ -63,7 +70,7 @@ impl Server {
             None | Some(Err(_)) => None,
         };
         entry.check = None;
-        let revision = entry.spec.revision;
+        let Some(revision) = entry.in_check() else { return };
         let event = match read_json::<JobCheck>(&folder.check(revision)) {
             Ok(JobCheck { objection: Some(objection), .. }) => Event::Objected {
                 exit_code: objection.exit_code,

@@ -39,6 +39,12 @@ pub enum Denied {
         /// Their digests.
         digests: Vec<Digest>,
     },
+    /// The tenant needs signatures, and a file has none.
+    #[error("\"{path}\" has no signature, which the tenant requires")]
+    Unsigned {
+        /// The path in the pipeline file, or the digest.
+        path: String,
+    },
     /// The pipeline names a component or a model, and the request does not say which file it is.
     #[error("the request does not say which file \"{path}\" is")]
     FileUnnamed {
@@ -50,6 +56,58 @@ pub enum Denied {
     KeyReused {
         /// The key.
         key: String,
+    },
+    /// Someone else changed the revision meanwhile.
+    #[error("the job \"{name}\" has revision {current} now")]
+    RevisionChanged {
+        /// The name.
+        name: String,
+        /// The revision that is in force.
+        current: u32,
+    },
+    /// Another change of the revision is under way.
+    #[error("the job \"{name}\" is being changed to revision {to}")]
+    RolloutUnderWay {
+        /// The name.
+        name: String,
+        /// The revision that comes.
+        to: u32,
+    },
+    /// The first revision is being checked.
+    #[error("the pipeline of the job \"{name}\" is still being checked")]
+    StillChecking {
+        /// The name.
+        name: String,
+    },
+    /// There is no such revision.
+    #[error("there is no revision {number}")]
+    NoSuchRevision {
+        /// Its number.
+        number: u32,
+    },
+    /// No revision is older.
+    #[error("no revision is older than {current}, which is in force")]
+    NoEarlierRevision {
+        /// The revision that is in force.
+        current: u32,
+    },
+    /// The checkpoints are of a pipeline of another name.
+    #[error("the pipeline is \"{is}\", and the checkpoints of the revision in force are of \"{was}\"")]
+    OtherPipeline {
+        /// The name of the new pipeline.
+        is: String,
+        /// The name of the one before.
+        was: String,
+    },
+    /// The job runs, and would not go on from a checkpoint.
+    #[error("the job \"{name}\" runs and would begin anew ({class}): {lost}")]
+    BeginsAnew {
+        /// The name.
+        name: String,
+        /// Cost of another attempt.
+        class: &'static str,
+        /// The same in words.
+        lost: &'static str,
     },
     /// The tenant has as much as it may.
     #[error("the tenant {tenant} has {used} of {limit} {resource}, and the request asks for {requested}")]

@@ -2,7 +2,7 @@ use std::process::Child;
 
 use sage_jobs::RestartClass;
 
-use crate::state::{Job, State};
+use crate::state::{Job, RolloutStage, State};
 use crate::store::JobSpec;
 
 /// A job, and what this server holds of its processes.
@@ -51,6 +51,15 @@ impl Entry {
             unsaved: false,
             queued,
             started: None,
+        }
+    }
+
+    /// The revision whose check is under way, or waits for its turn.
+    pub(super) fn in_check(&self) -> Option<u32> {
+        match &self.job.rollout {
+            _ if self.job.state == State::Checking => Some(self.spec.revision),
+            Some(rollout) if rollout.stage == RolloutStage::Checking => Some(rollout.to),
+            _ => None,
         }
     }
 

@@ -79,6 +79,7 @@ mod tests {
             from: None,
             to: "checking".to_owned(),
             attempt: 0,
+            revision: 1,
             code: None,
             message: None,
         };

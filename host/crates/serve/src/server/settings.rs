@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sage_jobs::{JobOrder, OrderFolder};
+use sage_signatures::AllowedSigners;
+
 use sage_plan::config::{TenantCeiling, TenantFolder, TenantName};
 
 /// What a server is told at its start.
@@ -17,6 +19,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// The tenants that the host file declares, with their ceilings.
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
+    /// Who may sign for each tenant that names signers: the lines in the format of allowed_signers, and what they say.
+    pub signers: BTreeMap<TenantName, (String, AllowedSigners)>,
     /// Names of the server that requests over TCP may have in their Host header, besides addresses and `localhost`.
     pub names: Vec<String>,
     /// Whether the dashboard is served.
@@ -40,6 +44,20 @@ impl Settings {
         self.ceiling(tenant).and_then(|ceiling| ceiling.weight).unwrap_or(1)
     }
 
+    /// The lines of the signers of a tenant that needs signatures.
+    #[must_use]
+    pub fn required_signers(&self, tenant: Option<&TenantName>) -> Option<&str> {
+        let required = self.ceiling(tenant).is_some_and(|ceiling| ceiling.signatures_required);
+        // A tenant whose signers are not known gets nothing signed.
+        required.then(|| tenant.and_then(|tenant| self.signers.get(tenant)).map_or("", |(lines, _)| lines.as_str()))
+    }
+
+    /// Who may sign for a tenant; `None` if it names nobody.
+    #[must_use]
+    pub fn allowed_signers(&self, tenant: Option<&TenantName>) -> Option<&AllowedSigners> {
+        self.signers.get(tenant?).map(|(_, signers)| signers)
+    }
+
     /// The order without grants, with those of its tenant.
     pub(crate) fn granted(&self, order: JobOrder, tenant: Option<&TenantName>) -> JobOrder {
         let Some(ceiling) = self.ceiling(tenant) else { return order };
@@ -48,6 +66,7 @@ impl Settings {
             folders: ceiling.folders.iter().map(folder).collect(),
             connect: ceiling.connect.clone(),
             models: ceiling.models.clone(),
+            signers: self.required_signers(tenant).map(str::to_owned),
             hard_limits: ceiling.needs_hard_limits(),
             ..order
         }

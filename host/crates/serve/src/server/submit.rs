@@ -8,7 +8,7 @@ use super::denied::Denied;
 use super::entry::Entry;
 use super::thread::Server;
 use crate::state::{Job, Outcome, RestartPolicy, State};
-use crate::store::{Digest, IdempotencyKey, JobId, JobName, JobSpec, NewJob, StoreError};
+use crate::store::{Digest, IdempotencyKey, JobId, JobName, JobSpec, NewJob, Revision, StoreError};
 
 /// What a user submits.
 #[derive(Debug, Clone)]
@@ -37,6 +37,10 @@ pub struct Submission {
     pub labels: BTreeMap<String, String>,
     /// The key of the request.
     pub idempotency: Option<IdempotencyKey>,
+    /// Who submits it.
+    pub who: String,
+    /// The folder of its checkpoints, as the pipeline file has it.
+    pub checkpoint: Option<String>,
 }
 
 /// The job of a submission.
@@ -69,12 +73,7 @@ impl Server {
             return Err(Denied::ReadOnly { why: why.clone() });
         }
         self.may_wait(submission.tenant.as_ref())?;
-        let files = self.files.of(submission.tenant.as_ref());
-        let missing: Vec<Digest> =
-            submission.files.values().filter(|digest| files.find(digest).is_none()).copied().collect();
-        if !missing.is_empty() {
-            return Err(Denied::FilesMissing { digests: missing });
-        }
+        self.may_use_files(&submission)?;
         let (name, replaced) = self.free_name(&submission)?;
         let id = JobId::random().map_err(|source| StoreError::Io {
             action: "read",
@@ -97,7 +96,9 @@ impl Server {
             idempotency: submission.idempotency,
         };
         let job = Job::submitted(submission.restart, submission.drain_timeout, now);
-        let new = NewJob { spec, job, pipeline: submission.pipeline };
+        let (name_of_pipeline, who) = (submission.pipeline_name, Some(submission.who));
+        let revision = Revision::of(&spec, &submission.pipeline, name_of_pipeline, who, submission.checkpoint);
+        let new = NewJob { spec, job, pipeline: submission.pipeline, revision };
         if let Err(error) = self.job_files.create(&new) {
             if error.is_read_only() {
                 self.cannot_write(&error);
@@ -113,6 +114,22 @@ impl Server {
         self.tell(id, None);
         self.to_check.push_back(id);
         Ok(Submitted { id, name, is_new: true })
+    }
+
+    /// Whether the files of a submission are here, and signed where the tenant needs that.
+    pub(super) fn may_use_files(&self, submission: &Submission) -> Result<(), Denied> {
+        let tenant = submission.tenant.as_ref();
+        let files = self.files.of(tenant);
+        let missing: Vec<Digest> =
+            submission.files.values().filter(|digest| files.find(digest).is_none()).copied().collect();
+        if !missing.is_empty() {
+            return Err(Denied::FilesMissing { digests: missing });
+        }
+        let needs = self.settings.required_signers(tenant).is_some();
+        match submission.files.iter().find(|(_, digest)| needs && files.signature(digest).is_none()) {
+            Some((path, _)) => Err(Denied::Unsigned { path: path.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Whether another job of a tenant may wait.

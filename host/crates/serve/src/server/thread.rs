@@ -14,7 +14,7 @@ use super::feed::EventFeed;
 use super::settings::{Settings, StopJobs};
 use crate::access::TokenStore;
 use crate::metrics::Waits;
-use crate::process::{Askers, DeathWatch};
+use crate::process::{Askers, DeathWatch, JobProcess};
 use crate::queue::FairQueue;
 use crate::store::{AuditLog, FileStore, JobFiles, JobId, JobName, StateFolder, StoreError};
 
@@ -84,7 +84,8 @@ impl Server {
         let job_files = JobFiles::new(&state, &files);
         let (sender, mail) = mpsc::channel();
         let died = sender.clone();
-        let deaths = DeathWatch::start(move |job| died.send(Mail::Died(job)).is_ok()).map_err(ServerError::Watch)?;
+        let deaths = DeathWatch::start(move |job, process| died.send(Mail::Died(job, process)).is_ok())
+            .map_err(ServerError::Watch)?;
         let answered = sender.clone();
         let answered = move |job| {
             // A server that has ended needs no answers.
@@ -178,7 +179,7 @@ impl Server {
             }
             match self.mail.recv_timeout(Duration::from_millis(self.next_look(now()))) {
                 Ok(Mail::Do(work)) => work(&mut self),
-                Ok(Mail::Died(job)) => self.died(job),
+                Ok(Mail::Died(job, process)) => self.died(job, process),
                 Ok(Mail::Answered(job)) => self.answered(job),
                 Ok(Mail::End(jobs)) => self.end(jobs),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -193,7 +194,7 @@ enum Mail {
     /// A request.
     Do(Box<dyn FnOnce(&mut Server) + Send>),
     /// A process of the job has ended: its attempt or its check.
-    Died(JobId),
+    Died(JobId, JobProcess),
     /// The job took a request to end.
     Answered(JobId),
     /// The server ends.
@@ -224,7 +225,7 @@ impl std::fmt::Debug for Mail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Do(_) => "Do",
-            Self::Died(_) => "Died",
+            Self::Died(..) => "Died",
             Self::Answered(_) => "Answered",
             Self::End(_) => "End",
         })

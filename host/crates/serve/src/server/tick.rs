@@ -151,7 +151,8 @@ impl Server {
 /// When something is due. The deadline of a check begins with its process.
 fn deadline(entry: &Entry) -> Option<u64> {
     let waits = entry.job.state == State::Checking && entry.check.is_none();
-    entry.job.deadline.filter(|_| !waits)
+    let of_rollout = entry.job.rollout.as_ref().and_then(|rollout| rollout.until);
+    entry.job.deadline.filter(|_| !waits).into_iter().chain(of_rollout).min()
 }
 
 /// What was asked of a process may not have reached it, for example because it was just starting.

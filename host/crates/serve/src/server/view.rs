@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::denied::Denied;
 use super::entry::Entry;
 use super::thread::Server;
-use crate::state::{Desired, Outcome, RestartOn, State};
+use crate::state::{Desired, Outcome, RestartOn, Rollout, RolloutEnd, State};
 use crate::store::{Digest, JobId, JobName};
 
 /// A job in a list.
@@ -73,6 +73,12 @@ pub struct JobDetail {
     pub files: BTreeMap<String, Digest>,
     /// Words of its user about it.
     pub labels: BTreeMap<String, String>,
+    /// The change of its revision that is under way.
+    #[serde(default)]
+    pub rollout: Option<Rollout>,
+    /// How the last change ended.
+    #[serde(default)]
+    pub last_rollout: Option<RolloutEnd>,
     /// The result of its check.
     pub check: Option<JobCheck>,
     /// The status of its attempt.
@@ -149,6 +155,8 @@ impl Server {
             data: spec.data.clone(),
             files: spec.files.clone(),
             labels: spec.labels.clone(),
+            rollout: entry.job.rollout.clone(),
+            last_rollout: entry.job.last_rollout.clone(),
             check: read_json(&folder.check(spec.revision)).ok(),
             status: status(&folder, attempt).filter(|_| entry.job.state.is_live()),
             end: read_json(&folder.end()).ok().filter(|end: &JobEnd| end.attempt == attempt),
@@ -215,7 +223,7 @@ impl Server {
             created: spec.created,
             code: job.blame.as_ref().map(|blame| blame.code.clone()),
             why,
-            revision: spec.revision,
+            revision: job.revision,
             attempt: job.attempt,
             restarts: u32::try_from(job.restarts.len()).unwrap_or(u32::MAX),
             exit_code: if let State::Ended { exit_code, .. } = job.state { Some(exit_code) } else { None },

@@ -3,7 +3,7 @@ use super::StopMode;
 /// What the server does after it has persisted a new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Check the revision in a process of its own.
+    /// Check the revision, or the new one of a rollout, in a process of its own.
     Check,
     /// End the process of the check.
     EndCheck,

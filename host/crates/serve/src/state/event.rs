@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 /// An event in the life of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The check found no objection.
+    /// The check found no objection: that of the job's first revision, or the one beside the job.
     Checked {
         /// Cost of another attempt.
         class: RestartClass,
@@ -71,6 +71,13 @@ pub enum Event {
     Start,
     /// The user wants another attempt, after a drain.
     Restart,
+    /// The user wants another revision, which is checked first.
+    RollOut {
+        /// The revision.
+        to: u32,
+        /// Milliseconds for which it must run without a failure, or the one before comes back.
+        watch: u64,
+    },
     /// Time has passed.
     Tick,
 }

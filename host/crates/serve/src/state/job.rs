@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use sage_jobs::RestartClass;
 use serde::{Deserialize, Serialize};
 
-use super::{RestartPolicy, StopMode};
+use super::{RestartPolicy, Rollout, RolloutEnd, StopMode};
 
 /// The changing part of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,20 @@ pub struct Job {
     pub drain_timeout: u64,
     /// The reason for the state.
     pub blame: Option<Blame>,
+    /// The revision that attempts run.
+    #[serde(default = "first")]
+    pub revision: u32,
+    /// The change of the revision that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// How the last one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rollout: Option<RolloutEnd>,
+}
+
+/// The revision of a job that never had another one.
+fn first() -> u32 {
+    1
 }
 
 /// The reason for a state.
@@ -195,6 +209,9 @@ impl Job {
             restart,
             drain_timeout,
             blame: None,
+            revision: first(),
+            rollout: None,
+            last_rollout: None,
         }
     }
 }

@@ -18,12 +18,16 @@
 //!   deadline leads to a stronger state, and the strongest one repeats itself.
 //! - Each attempt has a number of its own, which only rises. What is said of another attempt changes nothing.
 //! - A job that has ended runs again only if its user says so.
+//! - The revision changes only while no process of the job lives. A change of it ([`Rollout`]) that fails within its time
+//!   is undone by the first failure.
 
 mod action;
 mod event;
 mod job;
 mod next;
+mod next_rollout;
 mod policy;
+mod rollout;
 #[cfg(test)]
 mod tests;
 
@@ -32,3 +36,4 @@ pub use event::{Event, StopMode};
 pub use job::{Blame, Desired, Job, Outcome, State};
 pub use next::next;
 pub use policy::{RestartOn, RestartPolicy, Timeouts};
+pub use rollout::{Rollout, RolloutEnd, RolloutOutcome, RolloutStage};

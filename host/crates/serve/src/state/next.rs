@@ -16,10 +16,10 @@ pub fn next(job: &Job, event: Event, now: u64) -> (Job, Vec<Action>) {
     (step.job, step.actions)
 }
 
-struct Step {
-    job: Job,
-    actions: Vec<Action>,
-    now: u64,
+pub(super) struct Step {
+    pub(super) job: Job,
+    pub(super) actions: Vec<Action>,
+    pub(super) now: u64,
 }
 
 impl Step {
@@ -37,6 +37,11 @@ impl Step {
             Event::CheckBroke { message } if state == State::Checking => {
                 self.end(Outcome::Failed, FAULT, blame("check-broke", message));
             }
+            Event::Checked { class } if self.checks_beside() => self.switch(class),
+            Event::Objected { message, .. } | Event::CheckBroke { message } if self.checks_beside() => {
+                self.refuse_rollout(message);
+            }
+            Event::RollOut { to, watch } => self.roll_out(to, watch),
             Event::Chosen if state == State::Queued => self.start(),
             Event::NotStarted { attempt, message } if self.is_of(attempt) => {
                 self.failed(RestartOn::Crash, FAULT, blame("not-started", message));
@@ -44,6 +49,7 @@ impl Step {
             Event::Runs { attempt } if self.is_of(attempt) && state == State::Starting => {
                 self.job.ran = Some(self.now);
                 self.enter(State::Running, None);
+                self.watch();
             }
             Event::Ended { attempt, outcome, exit_code, message } if self.is_of(attempt) => {
                 self.ended(outcome, exit_code, message);
@@ -54,7 +60,7 @@ impl Step {
             Event::Stop { mode, timeout } => self.stop(mode, timeout),
             Event::Start => self.start_by_user(),
             Event::Restart => self.restart_by_user(),
-            Event::Tick if self.job.deadline.is_some_and(|deadline| deadline <= self.now) => self.too_late(),
+            Event::Tick => self.tick(),
             _ => {}
         }
     }
@@ -62,6 +68,16 @@ impl Step {
     /// Whether this attempt may have a process.
     fn is_of(&self, attempt: u32) -> bool {
         self.job.state.is_live() && self.job.attempt == attempt
+    }
+
+    fn tick(&mut self) {
+        if self.job.deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.too_late();
+        }
+        let until = self.job.rollout.as_ref().and_then(|rollout| rollout.until);
+        if until.is_some_and(|until| until <= self.now) {
+            self.rollout_too_late();
+        }
     }
 
     fn enter(&mut self, state: State, deadline: Option<u64>) {
@@ -73,7 +89,7 @@ impl Step {
         }
     }
 
-    fn queue(&mut self, why: Option<Blame>) {
+    pub(super) fn queue(&mut self, why: Option<Blame>) {
         self.enter(State::Queued, None);
         self.job.again = false;
         self.job.ran = None;
@@ -90,7 +106,8 @@ impl Step {
         self.actions.push(Action::Spawn { attempt: self.job.attempt });
     }
 
-    fn end(&mut self, outcome: Outcome, exit_code: u8, why: Option<Blame>) {
+    pub(super) fn end(&mut self, outcome: Outcome, exit_code: u8, why: Option<Blame>) {
+        self.rollout_over(outcome);
         self.enter(State::Ended { outcome, exit_code }, None);
         self.job.again = false;
         self.job.desired = Desired::Stopped;
@@ -99,6 +116,15 @@ impl Step {
 
     fn ended(&mut self, outcome: JobOutcome, exit_code: u8, message: Option<String>) {
         let why = |code| message.clone().and_then(|message| blame(code, message));
+        if self.switched((outcome == JobOutcome::Completed).then_some(exit_code)) {
+            return;
+        }
+        match outcome {
+            JobOutcome::NoRoom | JobOutcome::TenantFull if self.may_wait_for_room() => {}
+            JobOutcome::Completed | JobOutcome::Drained | JobOutcome::Aborted => {}
+            _ if self.fails("failed", exit_code, message.as_ref()) => return,
+            _ => {}
+        }
         if self.job.again && !matches!(outcome, JobOutcome::Invalid | JobOutcome::Refused) {
             return self.queue(None);
         }
@@ -120,6 +146,9 @@ impl Step {
     }
 
     fn crashed(&mut self, message: String) {
+        if self.switched(None) {
+            return;
+        }
         if self.job.again {
             return self.queue(None);
         }
@@ -135,6 +164,9 @@ impl Step {
 
     /// The attempt did not do what it should: another one follows if the policy says so.
     fn failed(&mut self, what: RestartOn, exit_code: u8, why: Option<Blame>) {
+        if self.roll_back(exit_code, why.as_ref()) {
+            return;
+        }
         let policy = self.job.restart.effective(self.job.class);
         if self.job.desired == Desired::Stopped || policy < what {
             return self.end(Outcome::Failed, exit_code, why);
@@ -159,6 +191,9 @@ impl Step {
     }
 
     fn never_began(&mut self) {
+        if self.switched(None) {
+            return;
+        }
         if self.job.desired == Desired::Running {
             self.queue(None);
         } else {
@@ -167,6 +202,7 @@ impl Step {
     }
 
     fn restored(&mut self) {
+        self.check_beside_again();
         match self.job.state {
             State::Checking => {
                 self.enter(State::Checking, Some(Timeouts::CHECK));
@@ -186,6 +222,7 @@ impl Step {
     }
 
     fn stop(&mut self, mode: StopMode, timeout: Option<u64>) {
+        self.cancel_rollout();
         if self.job.state.is_ended() {
             return;
         }
@@ -206,7 +243,7 @@ impl Step {
 
     /// Asks the process to end. A gentler way than the present one changes nothing; the same with another timeout sets
     /// the new one.
-    fn end_process(&mut self, mode: StopMode, timeout: Option<u64>) {
+    pub(super) fn end_process(&mut self, mode: StopMode, timeout: Option<u64>) {
         let present = self.job.state.ending();
         if present > Some(mode) || (present == Some(mode) && timeout.is_none()) {
             return;
@@ -229,6 +266,10 @@ impl Step {
                 self.job.desired = Desired::Running;
                 self.job.again = true;
             }
+            return;
+        }
+        if self.checks_beside() {
+            // The new revision starts as soon as its check is over.
             return;
         }
         self.job.desired = Desired::Running;
@@ -279,6 +320,6 @@ impl Step {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every caller needs an option")]
-fn blame(code: &str, message: String) -> Option<Blame> {
+pub(super) fn blame(code: &str, message: String) -> Option<Blame> {
     Some(Blame { code: code.to_owned(), message })
 }

@@ -61,12 +61,43 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => (mode, timeout).prop_map(|(mode, timeout)| Event::Stop { mode, timeout }),
         3 => Just(Event::Start),
         2 => Just(Event::Restart),
+        2 => (2u32..5, 0u64..60_000).prop_map(|(to, watch)| Event::RollOut { to, watch }),
         6 => Just(Event::Tick),
     ]
 }
 
 fn any_policy() -> impl Strategy<Value = Option<RestartOn>> {
     prop_oneof![Just(None), Just(Some(RestartOn::Never)), Just(Some(RestartOn::Crash)), Just(Some(RestartOn::Failure))]
+}
+
+/// The invariants of revisions.
+fn keeps_revisions(before: &Job, after: &Job, event: &Event) -> Result<(), TestCaseError> {
+    if before.revision != after.revision {
+        prop_assert!(!after.state.is_live(), "{:?} changed the revision under a process", event);
+        let rollout = before.rollout.as_ref().expect("a rollout changes it");
+        prop_assert!([rollout.from, rollout.to].contains(&after.revision));
+    }
+    match &after.rollout {
+        None => {}
+        Some(rollout) => {
+            let watched = rollout.stage == RolloutStage::Watching;
+            prop_assert_eq!(after.revision, if watched { rollout.to } else { rollout.from });
+            prop_assert!(rollout.stage == RolloutStage::Checking || !after.state.is_ended(), "{:?}", after);
+            if rollout.stage == RolloutStage::Switching {
+                prop_assert!(after.state.ending().is_some(), "nothing ends the attempt before: {:?}", after);
+            }
+            if watched && after.state == State::Running {
+                prop_assert!(rollout.until.is_some(), "nothing ends the watch: {:?}", after);
+            }
+            prop_assert!(after.state != State::Checking, "two checks at a time: {:?}", after);
+        }
+    }
+    if before.rollout.is_some() && after.rollout.is_none() {
+        let end = after.last_rollout.as_ref().expect("a rollout has an end");
+        let kept = matches!(end.outcome, RolloutOutcome::Refused | RolloutOutcome::RolledBack);
+        prop_assert!(!kept || after.revision == end.from, "{:?}", end);
+    }
+    Ok(())
 }
 
 proptest! {
@@ -101,8 +132,11 @@ proptest! {
                 prop_assert!(deadline <= now + LONGEST, "{:?}", after);
             }
             if before.state.is_ended() && !after.state.is_ended() {
-                prop_assert!(matches!(event, Event::Start | Event::Restart), "{:?} revived it", event);
+                let asked = matches!(event, Event::Start | Event::Restart)
+                    || matches!((&event, &before.rollout), (Event::Checked { .. }, Some(_)));
+                prop_assert!(asked, "{:?} revived it", event);
             }
+            keeps_revisions(&before, &after, &event)?;
             let of = match event {
                 Event::Crashed { attempt, .. } | Event::Ended { attempt, .. } | Event::NeverBegan { attempt } => attempt,
                 _ => before.attempt,
@@ -129,6 +163,7 @@ proptest! {
         prop_assert!(killed, "{:?}", job);
         let job = next(&job, crashed(job.attempt), now).0;
         prop_assert!(job.state.is_ended(), "{:?}", job);
+        prop_assert_eq!(job.rollout, None, "a stop ends a rollout");
     }
 }
 
@@ -246,4 +281,96 @@ fn a_drain_during_the_start_stops_a_job_that_had_nothing_to_finish() {
     assert_eq!(stopped.state, State::Ended { outcome: Outcome::Stopped, exit_code: 130 });
     let cut = after(&running(None, RestartClass::Idempotent), [stop, ended(1, JobOutcome::Aborted, 130)]);
     assert_eq!(cut.state, State::Ended { outcome: Outcome::Aborted, exit_code: 130 });
+}
+
+const WATCH: u64 = 30_000;
+
+fn rolling_out(job: &Job) -> Job {
+    after(job, [Event::RollOut { to: 2, watch: WATCH }])
+}
+
+fn outcome_of(job: &Job) -> Option<RolloutOutcome> {
+    job.last_rollout.as_ref().map(|end| end.outcome)
+}
+
+#[test]
+fn a_rollout_checks_first_then_switches_and_is_done_after_its_time() {
+    let job = running(None, RestartClass::AtLeastOnce);
+    let (checking, actions) = next(&job, Event::RollOut { to: 2, watch: WATCH }, START);
+    assert_eq!((checking.state, checking.revision, actions), (State::Running, 1, vec![Action::Check]));
+    let (switching, actions) = next(&checking, checked(RestartClass::Idempotent), START);
+    assert_eq!((switching.state, switching.revision), (State::Draining, 1));
+    assert_eq!(actions, [Action::End { mode: StopMode::Drain, timeout: 30_000 }]);
+    let queued = after(&switching, [ended(1, JobOutcome::Drained, 0)]);
+    assert_eq!((queued.state, queued.revision, queued.class), (State::Queued, 2, Some(RestartClass::Idempotent)));
+    let watched = after(&queued, [Event::Chosen, Event::Runs { attempt: 2 }]);
+    assert_eq!((watched.attempt, outcome_of(&watched)), (2, None));
+    assert_eq!(next(&watched, Event::Tick, START + WATCH - 1).0, watched);
+    let done = next(&watched, Event::Tick, START + WATCH).0;
+    assert_eq!((done.revision, done.rollout.clone(), outcome_of(&done)), (2, None, Some(RolloutOutcome::Done)));
+}
+
+#[test]
+fn a_revision_that_is_refused_leaves_the_job_alone() {
+    let job = running(None, RestartClass::AtLeastOnce);
+    let objections = [
+        Event::Objected { exit_code: 2, message: "no such stage".to_owned() },
+        Event::CheckBroke { message: "it broke".to_owned() },
+    ];
+    for event in objections {
+        let (refused, actions) = next(&rolling_out(&job), event, START);
+        assert_eq!(outcome_of(&refused), Some(RolloutOutcome::Refused));
+        assert_eq!(Job { last_rollout: None, ..refused }, job);
+        assert_eq!(actions, []);
+    }
+}
+
+#[test]
+fn a_revision_that_fails_within_its_time_gives_way_to_the_one_before() {
+    let job = running(None, RestartClass::AtLeastOnce);
+    let switched = after(&rolling_out(&job), [checked(RestartClass::LosesState), ended(1, JobOutcome::Drained, 0)]);
+    let starting = after(&switched, [Event::Chosen]);
+    let watched = after(&starting, [Event::Runs { attempt: 2 }]);
+    let failures = [
+        (&starting, ended(2, JobOutcome::Invalid, 2)),
+        (&starting, ended(2, JobOutcome::Refused, 3)),
+        (&starting, ended(2, JobOutcome::NoRoom, 3)),
+        (&starting, ended(2, JobOutcome::TenantFull, 3)),
+        (&starting, Event::NotStarted { attempt: 2, message: "why".to_owned() }),
+        (&watched, ended(2, JobOutcome::Failed, 4)),
+        (&watched, crashed(2)),
+    ];
+    for (job, event) in failures {
+        let back = after(job, [event.clone()]);
+        assert_eq!((back.state, back.revision), (State::Queued, 1), "{event:?}");
+        assert_eq!(back.class, Some(RestartClass::AtLeastOnce));
+        let end = back.last_rollout.unwrap();
+        assert_eq!((end.outcome, end.message.is_some()), (RolloutOutcome::RolledBack, true), "{event:?}");
+    }
+}
+
+#[test]
+fn a_stop_ends_a_rollout_and_a_completed_job_is_not_run_again() {
+    let job = running(None, RestartClass::AtLeastOnce);
+    let stop = Event::Stop { mode: StopMode::Drain, timeout: None };
+    let (stopped, actions) = next(&rolling_out(&job), stop, START);
+    assert_eq!((outcome_of(&stopped), stopped.revision), (Some(RolloutOutcome::Cancelled), 1));
+    assert!(actions.contains(&Action::EndCheck));
+    let switching = after(&rolling_out(&job), [checked(RestartClass::AtLeastOnce)]);
+    for before in [rolling_out(&job), switching] {
+        let completed = after(&before, [ended(1, JobOutcome::Completed, 0), checked(RestartClass::AtLeastOnce)]);
+        assert_eq!(completed.state, State::Ended { outcome: Outcome::Completed, exit_code: 0 });
+        assert_eq!((completed.revision, outcome_of(&completed)), (2, Some(RolloutOutcome::Done)));
+    }
+}
+
+#[test]
+fn a_rollout_of_a_job_that_has_ended_starts_it_and_does_not_start_the_revision_before() {
+    let job = after(&running(None, RestartClass::AtLeastOnce), [ended(1, JobOutcome::Failed, 4)]);
+    let queued = after(&rolling_out(&job), [checked(RestartClass::AtLeastOnce)]);
+    assert_eq!((queued.state, queued.revision), (State::Queued, 2));
+    let starting = after(&queued, [Event::Chosen]);
+    assert_eq!(after(&starting, [ended(2, JobOutcome::NoRoom, 3)]).state, State::Queued, "it waits for room");
+    let failed = after(&starting, [ended(2, JobOutcome::Failed, 4)]);
+    assert_eq!((failed.revision, failed.state), (1, State::Ended { outcome: Outcome::Failed, exit_code: 4 }));
 }

@@ -154,6 +154,30 @@ impl AuditLog {
     }
 }
 
+impl AuditLog {
+    /// The lines of the last `limit` entries, the oldest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn read_last(&self, limit: usize) -> Result<Vec<u8>, StoreError> {
+        let mut pieces = Vec::new();
+        let mut wanted = limit;
+        for number in numbers(&self.folder)?.into_iter().rev() {
+            let path = path(&self.folder, number);
+            let text = fs::read(&path).map_err(failed("read", &path))?;
+            let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+            let taken = lines.get(lines.len().saturating_sub(wanted)..).unwrap_or_default();
+            wanted -= taken.len();
+            pieces.push(taken.concat());
+            if wanted == 0 {
+                break;
+            }
+        }
+        pieces.reverse();
+        Ok(pieces.concat())
+    }
+}
+
 impl AuditEntry {
     /// Whether a line follows the one before it in the chain.
     #[must_use]
@@ -225,6 +249,8 @@ mod tests {
         assert!(is_whole(&found));
         assert!(found.iter().all(|line| line.len() < ENTRY));
         assert_eq!(String::from_utf8(log.read(4, 1).unwrap()).unwrap().trim(), found[4]);
+        assert_eq!(String::from_utf8(log.read_last(1).unwrap()).unwrap().trim(), found[5]);
+        assert_eq!(log.read_last(100).unwrap(), log.read(0, 100).unwrap());
         let mut changed = found.clone();
         changed[2] = changed[2].replace("user:0", "user:1");
         assert!(!is_whole(&changed));

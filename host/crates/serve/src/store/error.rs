@@ -2,6 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sage_jobs::JobError;
+use sage_signatures::SignatureError;
 
 /// Why the state folder cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum StoreError {
         /// The limit.
         limit: u64,
     },
+    /// A signature does not count.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// A file that a pipeline refers to was not uploaded.
     #[error("the file {digest} is not here")]
     Missing {

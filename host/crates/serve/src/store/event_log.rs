@@ -29,6 +29,9 @@ pub struct JobEvent {
     pub to: String,
     /// Number of the last attempt.
     pub attempt: u32,
+    /// The revision in force; 0 in events of an earlier version.
+    #[serde(default)]
+    pub revision: u32,
     /// Why, as a stable word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -104,6 +107,7 @@ mod tests {
             from: None,
             to: "queued".to_owned(),
             attempt: 0,
+            revision: 1,
             code: None,
             message: Some("x".repeat(1000)),
         };

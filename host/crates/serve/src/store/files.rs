@@ -5,12 +5,14 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sage_jobs::JobFolder;
+use sage_jobs::{FileSignature, JobFolder};
 use sage_plan::config::TenantName;
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use sage_signatures::{AllowedSigners, FileHash};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use super::error::{StoreError, failed};
+use super::signatures;
 use super::state_folder::{make_private, sync};
 use super::{Digest, JobId, StateFolder};
 
@@ -24,7 +26,7 @@ pub struct FileStore {
 }
 
 /// A file of the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFile {
     /// Its digest.
     pub digest: Digest,
@@ -32,6 +34,9 @@ pub struct StoredFile {
     pub size: u64,
     /// Revisions of jobs that have it.
     pub used_by: u64,
+    /// Who signed it.
+    #[serde(default)]
+    pub signer: Option<String>,
 }
 
 impl FileStore {
@@ -89,13 +94,14 @@ impl FileStore {
             let Some(link) = links.get(written) else { continue };
             if !link.exists() {
                 self.link(digest, link)?;
+                signatures::link(&self.path(digest), link)?;
             }
         }
         sync(&folder)?;
         Ok(links)
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         let (folder, name) = hex.split_at(2);
         self.folder.join(folder).join(name)
@@ -108,7 +114,8 @@ impl FileStore {
         let metadata = fs::metadata(&path).ok()?;
         // Only the age of an unused file depends on it.
         let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-        Some(StoredFile { digest: *digest, size: metadata.len(), used_by: metadata.nlink() - 1 })
+        let signer = self.signature(digest).map(|signature| signature.signer);
+        Some(StoredFile { digest: *digest, size: metadata.len(), used_by: metadata.nlink() - 1, signer })
     }
 
     /// Begins to receive a file of at most `most` bytes.
@@ -120,7 +127,16 @@ impl FileStore {
         let path = self.incoming.join(name.to_string());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
         let file = file.map_err(failed("make", &path))?;
-        Ok(Upload { announced, most, file, path, target: self.path(&announced), hash: Sha256::new(), size: 0 })
+        Ok(Upload {
+            announced,
+            most,
+            file,
+            path,
+            target: self.path(&announced),
+            hash: Sha256::new(),
+            signed: None,
+            size: 0,
+        })
     }
 
     /// Makes a file of the store appear at a path.
@@ -145,7 +161,8 @@ impl FileStore {
         for path in self.all()? {
             let Some(digest) = digest_at(&path) else { continue };
             let Ok(metadata) = fs::metadata(&path) else { continue };
-            files.push(StoredFile { digest, size: metadata.len(), used_by: metadata.nlink() - 1 });
+            let signer = self.signature(&digest).map(|signature| signature.signer);
+            files.push(StoredFile { digest, size: metadata.len(), used_by: metadata.nlink() - 1, signer });
         }
         files.sort_by_key(|file| file.digest);
         Ok(files)
@@ -166,11 +183,13 @@ impl FileStore {
     fn collect(&self, now: SystemTime) -> Result<usize, StoreError> {
         let mut removed = 0;
         for path in self.all()? {
-            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let (Ok(metadata), Some(_)) = (fs::metadata(&path), digest_at(&path)) else { continue };
             let unused = metadata.nlink() == 1;
             let age = metadata.modified().ok().and_then(|at| now.duration_since(at).ok());
             if unused && age.is_some_and(|age| age > Self::KEPT) {
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
+                // Without its file it means nothing, and the next signature replaces it.
+                let _ = fs::remove_file(FileSignature::beside(&path));
                 removed += 1;
             }
         }
@@ -217,10 +236,24 @@ pub struct Upload {
     path: PathBuf,
     target: PathBuf,
     hash: Sha256,
+    signed: Option<Signed>,
     size: u64,
 }
 
+/// What a signature is verified with once all bytes are here.
+#[derive(Debug)]
+struct Signed {
+    hash: Sha512,
+    text: String,
+    signers: AllowedSigners,
+}
+
 impl Upload {
+    /// Has the file's signature verified before the file comes into the store.
+    pub fn expect_signature(&mut self, text: String, signers: AllowedSigners) {
+        self.signed = Some(Signed { hash: Sha512::new(), text, signers });
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -231,18 +264,26 @@ impl Upload {
             return Err(StoreError::TooLarge { limit: self.most });
         }
         self.hash.update(bytes);
+        if let Some(signed) = &mut self.signed {
+            signed.hash.update(bytes);
+        }
         self.file.write_all(bytes).map_err(failed("write", &self.path))
     }
 
-    /// Puts the file into the store, if its bytes are the announced ones. Returns its size.
+    /// Puts the file into the store, if its bytes are the announced ones and its signature counts. Returns what is stored.
     ///
     /// # Errors
-    /// [`StoreError::Digest`]; the file cannot be written.
-    pub fn finish(self) -> Result<u64, StoreError> {
+    /// [`StoreError::Digest`], [`StoreError::Signature`]; the file cannot be written.
+    pub fn finish(mut self) -> Result<StoredFile, StoreError> {
         let actual = Digest::finished(self.hash.clone());
         if actual != self.announced {
             return Err(StoreError::Digest { announced: self.announced.to_string(), actual: actual.to_string() });
         }
+        let signature = self.signed.take().map(|Signed { hash, text, signers }| {
+            let hash = FileHash { sha256: self.hash.clone().finalize().into(), sha512: hash.finalize().into() };
+            signatures::verified(&text, &signers, &hash)
+        });
+        let signature = signature.transpose()?;
         self.file.sync_all().map_err(failed("sync", &self.path))?;
         let folder = self.target.parent().unwrap_or(&self.target);
         make_private(folder)?;
@@ -251,8 +292,12 @@ impl Upload {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             linked => linked.map_err(failed("link", &self.target))?,
         }
+        if let Some(signature) = &signature {
+            signatures::keep(&self.target, signature)?;
+        }
         sync(folder)?;
-        Ok(self.size)
+        let signer = signature.map(|signature| signature.signer);
+        Ok(StoredFile { digest: self.announced, size: self.size, used_by: 0, signer })
     }
 }
 
@@ -283,9 +328,9 @@ mod tests {
             let mut upload = store.receive(digest, 100).unwrap();
             upload.write(b"one ").unwrap();
             upload.write(b"two").unwrap();
-            assert_eq!(upload.finish().unwrap(), 7);
+            assert_eq!(upload.finish().unwrap().size, 7);
         }
-        let expected = StoredFile { digest, size: 7, used_by: 0 };
+        let expected = StoredFile { digest, size: 7, used_by: 0, signer: None };
         assert_eq!(store.find(&digest), Some(expected.clone()));
         assert_eq!(store.list().unwrap(), [expected]);
 

@@ -8,7 +8,7 @@ use super::error::{StoreError, failed};
 use super::files::{entries, links};
 use super::rebuild::{read_spec, read_state};
 use super::state_folder::sync;
-use super::{FileStore, JobId, JobSpec, StateFolder};
+use super::{FileStore, JobId, JobSpec, Revision, StateFolder};
 use crate::state::Job;
 
 /// The folders of jobs. Beside the files of [`JobFolder`], each has `spec.json` ([`JobSpec`]), `state.json` ([`Job`])
@@ -29,6 +29,8 @@ pub struct NewJob {
     pub job: Job,
     /// The pipeline file.
     pub pipeline: Vec<u8>,
+    /// Its first revision.
+    pub revision: Revision,
 }
 
 /// A job that was found in the state folder.
@@ -51,6 +53,10 @@ impl JobFiles {
     #[must_use]
     pub fn new(state: &StateFolder, files: &FileStore) -> Self {
         Self { jobs: state.jobs(), unreadable: state.unreadable(), files: files.clone() }
+    }
+
+    pub(super) fn store(&self) -> &FileStore {
+        &self.files
     }
 
     /// The folder of a job.
@@ -95,8 +101,10 @@ impl JobFiles {
         made
     }
 
-    fn fill(&self, folder: &JobFolder, NewJob { spec, job, pipeline }: &NewJob) -> Result<(), StoreError> {
+    fn fill(&self, folder: &JobFolder, new: &NewJob) -> Result<(), StoreError> {
+        let NewJob { spec, job, pipeline, revision } = new;
         self.files.of(spec.tenant.as_ref()).lay_out(folder, spec.revision, pipeline, &spec.files)?;
+        write_json(&folder.revision(revision.number).join("revision.json"), revision)?;
         write_json(&folder.path().join("spec.json"), spec)?;
         write_json(&folder.path().join("state.json"), job)?;
         Ok(())
@@ -159,8 +167,24 @@ impl JobFiles {
         if state_rebuilt {
             self.save(id, &job)?;
         }
+        let spec = self.in_force(spec, job.revision);
         let rebuilt = if spec_rebuilt { Some("spec.json") } else { state_rebuilt.then_some("state.json") };
         Ok(KnownJob { spec, job, rebuilt })
+    }
+
+    /// The specification with the revision that is in force. If that cannot be read, no attempt of it is started.
+    #[must_use]
+    pub fn in_force(&self, spec: JobSpec, number: u32) -> JobSpec {
+        if spec.revision == number {
+            return spec;
+        }
+        match self.revision(spec.id, number) {
+            Ok(revision) => spec.with(revision),
+            Err(error) => {
+                tracing::error!(job = %spec.name, revision = number, %error, "a revision cannot be read");
+                spec
+            }
+        }
     }
 
     fn set_aside(&self, path: &Path, error: &StoreError) -> Result<(), StoreError> {

@@ -39,7 +39,8 @@ fn new_job(component: &[u8]) -> NewJob {
         idempotency: None,
     };
     let job = Job::submitted(RestartPolicy::default(), 30_000, 5);
-    NewJob { spec, job, pipeline: b"[pipeline]".to_vec() }
+    let revision = Revision::of(&spec, b"[pipeline]", "pipeline".to_owned(), Some("user:0".to_owned()), None);
+    NewJob { spec, job, pipeline: b"[pipeline]".to_vec(), revision }
 }
 
 /// The order of an attempt, as the server writes it.
@@ -63,6 +64,7 @@ fn write_order(place: &Place, spec: &JobSpec, attempt: u32) {
         folders: Vec::new(),
         connect: Vec::new(),
         models: None,
+        signers: None,
         hard_limits: false,
     };
     write_json(&folder.order(), &order).unwrap();
@@ -152,4 +154,44 @@ fn a_folder_of_which_nothing_can_be_read_is_moved_aside() {
     fs::create_dir(place.state.jobs().join(id.to_string())).unwrap();
     assert_eq!(place.jobs.find_all().unwrap().len(), 0);
     assert!(place.state.unreadable().join(id.to_string()).is_dir());
+}
+
+#[test]
+fn revisions_are_whole_or_not_there_and_the_state_says_which_is_in_force() {
+    let place = place();
+    let new = new_job(b"component");
+    let id = new.spec.id;
+    place.jobs.create(&new).unwrap();
+    let number = place.jobs.next_revision(id, &[1]).unwrap();
+    let second = Revision { number, data: "/home/b".into(), pipeline: Digest::of(b"two"), ..new.revision.clone() };
+    let absent = Revision { files: [("x.wasm".to_owned(), Digest::of(b"absent"))].into(), ..second.clone() };
+    let missing = place.jobs.add_revision(&new.spec, &absent, b"two").unwrap_err();
+    assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
+    assert_eq!(place.jobs.revisions(id).unwrap(), [new.revision.clone()]);
+    // A server that ended before the last write.
+    fs::create_dir_all(place.jobs.folder(id).revision(number)).unwrap();
+    place.jobs.add_revision(&new.spec, &second, b"two").unwrap();
+    assert_eq!(place.jobs.revisions(id).unwrap(), [new.revision.clone(), second]);
+    assert_eq!(place.jobs.pipeline_text(id, 2).unwrap(), "two");
+    place.jobs.save(id, &Job { revision: 2, ..new.job.clone() }).unwrap();
+    let found = place.jobs.find_all().unwrap().remove(0);
+    assert_eq!((found.spec.revision, found.spec.data.as_path()), (2, Path::new("/home/b")));
+    fs::remove_file(place.jobs.revision_file(id, 1)).unwrap();
+    let of_earlier_server = place.jobs.revision(id, 1).unwrap();
+    assert_eq!(of_earlier_server, Revision { who: None, ..new.revision });
+}
+
+#[test]
+fn the_oldest_revisions_go_except_those_in_use() {
+    let place = place();
+    let new = new_job(b"component");
+    place.jobs.create(&new).unwrap();
+    for _ in 1..JobFiles::MOST_REVISIONS + 3 {
+        let number = place.jobs.next_revision(new.spec.id, &[1, 3]).unwrap();
+        let revision = Revision { number, ..new.revision.clone() };
+        place.jobs.add_revision(&new.spec, &revision, b"[pipeline]").unwrap();
+    }
+    let kept: Vec<u32> = place.jobs.revisions(new.spec.id).unwrap().iter().map(|revision| revision.number).collect();
+    assert_eq!(kept.len(), JobFiles::MOST_REVISIONS);
+    assert_eq!(kept[..3], [1, 3, 6]);
 }

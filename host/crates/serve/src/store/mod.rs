@@ -10,6 +10,7 @@
 //!   removed.
 //! - A file is replaced, never changed ([`sage_jobs::write_json`]).
 //! - No name of a user becomes a path. Folders have names that the server made; a name of a user stands inside a file.
+//! - A revision is never changed. The state of a job says which one is in force.
 //! - A file that came with a pipeline is named by its SHA-256 and exists once. Revisions have hard links to it, and their
 //!   number is the number of its users.
 
@@ -22,6 +23,9 @@ mod job_files;
 mod job_id;
 mod job_name;
 mod rebuild;
+mod revision;
+mod revision_files;
+mod signatures;
 mod spec;
 mod state_folder;
 
@@ -33,5 +37,6 @@ pub use files::{FileStore, StoredFile, Upload};
 pub use job_files::{JobFiles, KnownJob, NewJob};
 pub use job_id::JobId;
 pub use job_name::JobName;
+pub use revision::Revision;
 pub use spec::{IdempotencyKey, JobSpec};
 pub use state_folder::StateFolder;

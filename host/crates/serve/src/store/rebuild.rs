@@ -13,7 +13,8 @@ pub(super) fn read_spec(folder: &JobFolder, id: JobId) -> Result<(JobSpec, bool)
         Err(error) if error.is_absent() || is_malformed(&error) => {}
         Err(error) => return Err(error.into()),
     }
-    let order: JobOrder = read_json(&folder.order())?;
+    // Before the first attempt there is the order of the check.
+    let order: JobOrder = read_json(&folder.order()).or_else(|_| read_json(&folder.check_order(1)))?;
     let name = order.name.parse().unwrap_or_else(|_| super::JobName::like(&order.name));
     // The files of a job whose tenant cannot be read must not become those of the owner.
     let unread = |error: sage_plan::config::TenantNameError| {
@@ -54,10 +55,11 @@ pub(super) fn read_state(folder: &JobFolder) -> Result<(Job, bool), StoreError> 
     }
     let order: Option<JobOrder> = read_json(&folder.order()).ok();
     let drain_timeout = order.as_ref().map_or(30_000, |order| order.drain_timeout.as_millis() as u64);
+    let revision = order.as_ref().map_or(1, |order| order.revision);
     let ordered = order.map_or(0, |order| order.attempt);
     let attempt = last_attempt(folder).ok().flatten().unwrap_or(0).max(ordered);
     let policy = RestartPolicy { on: Some(RestartOn::Never) };
-    let mut job = Job { attempt, deadline: None, ..Job::submitted(policy, drain_timeout, now()) };
+    let mut job = Job { attempt, revision, deadline: None, ..Job::submitted(policy, drain_timeout, now()) };
     if AliveLock::is_held(&folder.alive_lock())? {
         job.state = State::Running;
         return Ok((job, true));

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, JobId, JobName};
 
-/// What the user of a job asked for. It is written once.
+/// What the user of a job asked for. The file is written once, with the first revision; in memory the value has the
+/// revision that is in force ([`JobSpec::with`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// [`sage_jobs::VERSION`] of the server.
