@@ -52,7 +52,7 @@ def first(config: Config) -> None:
         raise ValueError("offset 666 is not allowed")
 
 
-@map(open=first)
+@map(open=first, payload=True)
 def to_celsius(reading: Reading, config: Config) -> Celsius:
     celsius = (reading.fahrenheit - 32) / SCALE + config.offset
     if celsius < LOWEST:

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 seconds=${1:-10}
 [ $# -gt 0 ] && shift
-targets=${*:-pipeline_file batch json_fields table_wire epoch_log batch_wire answer_wire message state_changes tensor_wire}
+targets=${*:-pipeline_file batch json_fields table_wire program_frames epoch_log batch_wire answer_wire message state_changes tensor_wire}
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
     why="no nightly toolchain (rustup toolchain install nightly)"
@@ -33,7 +33,7 @@ fi
 light= heavy=
 for target in $targets; do
     case $target in
-    pipeline_file | batch | json_fields | table_wire | epoch_log) light="$light --bin $target" ;;
+    pipeline_file | batch | json_fields | table_wire | program_frames | epoch_log) light="$light --bin $target" ;;
     *) heavy="$heavy --bin $target" ;;
     esac
 done
@@ -62,7 +62,7 @@ for target in $targets; do
         done
     fi
     folder=workers
-    case $target in pipeline_file | batch | json_fields | table_wire | epoch_log) folder=release ;; esac
+    case $target in pipeline_file | batch | json_fields | table_wire | program_frames | epoch_log) folder=release ;; esac
     if [ -d "corpus/$target" ]; then
         cp "corpus/$target"/* "$corpus"
     fi

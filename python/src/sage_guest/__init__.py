@@ -14,7 +14,8 @@ A function stays a function, so a test calls it:
     {'sensor': 'a', 'celsius': 10.0}
 
 The annotation of the first parameter says what a record is: ``bytes``, ``str``, a dataclass, or anything else for the
-value of a JSON text. ``Reject`` costs the record and nothing else, and so does an error of the data (``KeyError``,
+value of a JSON text. Where all that goes in and comes out is a dataclass, the host reads and prints its fields, and checks
+them before the run. ``Reject`` costs the record and nothing else, and so does an error of the data (``KeyError``,
 ``ValueError``, ``TypeError``, ...). Any other exception fails the batch, which the host tries again and then halves.
 
 A module that has operators is imported once, when its component is made: its memory at that moment is where every copy
@@ -22,11 +23,25 @@ of the operator starts. Nothing can be imported later, because a component has n
 """
 
 from ._host import current_input, log, metrics
-from ._operators import Operator, filter, flat_map, key_by, map, process, sink, source
-from ._records import Reject, To
+from ._operators import (
+    Operator,
+    filter,
+    filter_batch,
+    flat_map,
+    key_by,
+    map,
+    map_batch,
+    process,
+    process_batch,
+    sink,
+    source,
+)
+from ._records import Column, Emit, Reject, To, reject_row, rejected_rows
 from ._state import State, entries
 
 __all__ = [
+    "Column",
+    "Emit",
     "Operator",
     "Reject",
     "State",
@@ -34,12 +49,17 @@ __all__ = [
     "current_input",
     "entries",
     "filter",
+    "filter_batch",
     "flat_map",
     "key_by",
     "log",
     "map",
+    "map_batch",
     "metrics",
     "process",
+    "process_batch",
+    "reject_row",
+    "rejected_rows",
     "sink",
     "source",
 ]

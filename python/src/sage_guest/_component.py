@@ -11,7 +11,9 @@ import json
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from . import _host
-from ._operators import Operator, as_operator, config_type, record_type
+from ._by_field import Opened
+from ._described import fields_of
+from ._operators import PARAMETERS, Operator, as_operator, config_type, record_type
 from ._records import (
     OF_THE_RECORD,
     To,
@@ -29,27 +31,26 @@ from ._state import Held
 _FLUSH = 64 << 10
 
 
-class _Opened:
-    """What `open` left for the calls after it."""
-
-    config: Any = None
-    call: Callable[..., Any]
+_opened = Opened()
 
 
-_opened = _Opened()
-
-
-def component(kind: str, written: Any, method: Optional[str] = None) -> type:
+def component(kind: str, written: Any, method: Optional[str] = None, by_field: bool = False) -> type:
     """The class that componentize-py looks for. ``method`` names the method of a class, whose instance is made from the
-    configuration in `open`."""
-    if method is None:
-        operator = as_operator(kind, written)
-        return _KINDS[kind](operator, _plain_open(operator))
-    operator = as_operator(kind, _unbound(written, method))
-    return _KINDS[kind](operator, _instance_open(written, method))
+    configuration in `open`. ``by_field`` says for which world the component is made."""
+    operator = as_operator(kind, written if method is None else unbound(written, method))
+    first = _plain_open(operator, by_field) if method is None else _instance_open(written, method)
+    if not by_field:
+        return _KINDS[kind](operator, first)
+    from ._by_field import component as fields_component
+
+    fields = fields_of(operator)
+    if fields is None:
+        raise TypeError(f"the annotations of {operator.function.__qualname__} name classes that its component does not have")
+    takes_config = method is None and operator.parameters == len(PARAMETERS[kind])
+    return fields_component(operator, fields, _base(first), _opened, takes_config)
 
 
-def _unbound(kind: type, method: str) -> Callable[..., Any]:
+def unbound(kind: type, method: str) -> Callable[..., Any]:
     """The method without its `self`, for its annotations."""
     import functools
     import inspect
@@ -63,9 +64,10 @@ def _unbound(kind: type, method: str) -> Callable[..., Any]:
     return bare
 
 
-def _plain_open(operator: Operator[Any]) -> Callable[[Any], None]:
+def _plain_open(operator: Operator[Any], by_field: bool) -> Callable[[Any], None]:
     function, wants = operator.function, operator.parameters
-    takes_config = wants == len(_taken(operator))
+    # The generated loops of operators by field pass the configuration themselves.
+    takes_config = wants == len(PARAMETERS[operator.kind]) and not by_field
 
     def open(config: Any) -> None:
         config = configured(config_type(operator), config)
@@ -76,12 +78,6 @@ def _plain_open(operator: Operator[Any]) -> Callable[[Any], None]:
             first(config)
 
     return open
-
-
-def _taken(operator: Operator[Any]) -> Tuple[str, ...]:
-    from ._operators import PARAMETERS
-
-    return PARAMETERS[operator.kind]
 
 
 def _instance_open(kind: type, method: str) -> Callable[[Any], None]:
@@ -398,7 +394,7 @@ _KINDS: Dict[str, Callable[[Operator[Any], Callable[[Any], None]], type]] = {
 }
 
 #: The class's name in the generated module, by kind: what componentize-py looks for.
-CLASSES = {
+CLASSES: Dict[str, str] = {
     "map": "Mapper",
     "filter": "Predicate",
     "flat-map": "FlatMapper",

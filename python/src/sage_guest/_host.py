@@ -10,6 +10,8 @@ state: Any = None
 Batch: Any = None
 Column: Any = None
 Err: Any = None
+fields: Any = None
+fields_output: Any = None
 _log: Any = None
 _metrics: Any = None
 _edges: Any = None
@@ -24,6 +26,15 @@ except ImportError:
     pass
 try:
     import wit_world.imports.edges as _edges  # type: ignore[import-not-found,no-redef]
+except ImportError:
+    pass
+try:
+    import wit_world.imports.fields as fields  # type: ignore[import-not-found,no-redef]
+except ImportError:
+    # Only an operator by field has it.
+    pass
+try:
+    import wit_world.imports.fields_output as fields_output  # type: ignore[import-not-found,no-redef]
 except ImportError:
     pass
 try:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import json
 import traceback
 import typing
-from typing import Any, Callable, Dict, Optional, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Generic, Iterable, Optional, Tuple, Type, TypeVar
 
 T = TypeVar("T")
+
+#: The values of a field in all records of a batch.
+Column = collections.abc.Sequence
 
 
 class Reject(Exception):
     """This record, and only this one, is not taken."""
 
 
-class To:
+class To(Generic[T]):
     """An output of ``process`` or ``source`` on a side output: ``yield To("late", record)``.
 
     >>> To("late", {"id": 1})
@@ -24,12 +28,51 @@ class To:
 
     __slots__ = ("port", "record")
 
-    def __init__(self, port: str, record: Any) -> None:
+    def __init__(self, port: str, record: T) -> None:
         self.port = port
         self.record = record
 
     def __repr__(self) -> str:
         return f"To({self.port!r}, {self.record!r})"
+
+
+class Emit(Generic[T]):
+    """Records that ``process_batch`` gives: columns, and for each record the number of the input record that it comes
+    from, whose key it has. ``port`` is a side output.
+
+    >>> Emit([1.5], parents=[0])
+    Emit([1.5], parents=[0])
+    """
+
+    __slots__ = ("columns", "parents", "port")
+
+    def __init__(self, columns: T, parents: Iterable[int] = (), port: Optional[str] = None) -> None:
+        self.columns = columns
+        self.parents = list(parents)
+        self.port = port
+
+    def __repr__(self) -> str:
+        return f"Emit({self.columns!r}, parents={self.parents!r}{f', port={self.port!r}' if self.port else ''})"
+
+
+_rejected: Dict[int, str] = {}
+
+
+def reject_row(row: int, reason: str) -> None:
+    """Do not take one record of a batch. Whatever a function gives for this row is left out.
+
+    >>> reject_row(3, "colder than anything")
+    >>> rejected_rows()
+    {3: 'colder than anything'}
+    """
+    _rejected[row] = str(reason)
+
+
+def rejected_rows() -> Dict[int, str]:
+    """The rows that were rejected since the last call, with their reasons. For tests of functions on batches."""
+    found = dict(_rejected)
+    _rejected.clear()
+    return found
 
 
 #: Errors of the data: they cost the record, not the batch.
@@ -86,10 +129,11 @@ def why(error: BaseException) -> str:
     return f"{name}: {error} (in {at.name}, {at.filename.rsplit('/', 1)[-1]}:{at.lineno})"
 
 
-def hints(function: Callable[..., Any]) -> Dict[str, Any]:
-    """The annotations of a function as types, without those that cannot be resolved."""
+def hints(function: Any, extras: bool = False) -> Dict[str, Any]:
+    """The annotations of a function or class as types, without those that cannot be resolved. ``extras`` keeps what
+    ``Annotated`` says beside a type."""
     try:
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=extras)
     except (NameError, TypeError):
         return {
             name: hint for name, hint in getattr(function, "__annotations__", {}).items() if not isinstance(hint, str)

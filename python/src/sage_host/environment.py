@@ -8,8 +8,11 @@ from collections.abc import Iterable as AnyIterable
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from sage_guest import Operator
+from sage_guest._records import is_record_class
 
+from .arrow import TakingArrow, stream_of
 from .component import PathLike, Wasm
+from .crossing import Giving, Taking, TakingDataclasses, TakingPayloads, giving
 from .errors import GraphError
 from .graph import Graph, Settings, Stage
 from .job import Job
@@ -37,6 +40,8 @@ class Feed(NamedTuple):
     records: Iterable[object]
     #: Whether the records are in memory already.
     is_batch: bool
+    #: How the records go to the program.
+    giving: Giving
 
 
 class Take(NamedTuple):
@@ -45,6 +50,8 @@ class Take(NamedTuple):
     stage: Stage
     target: Taker
     decode: Callable[[bytes], Any]
+    #: How the records come from the program.
+    taking: Taking
 
 
 class Environment:
@@ -101,13 +108,25 @@ class Environment:
         }
         return Stream(self, self.graph.add("source", keys).name)
 
-    def from_batch(self, records: Iterable[object], *, name: Optional[str] = None, key: Optional[str] = None) -> Stream:
-        """The records of a list: dicts and other values of JSON, or texts, or bytes without line ends."""
+    def from_batch(
+        self,
+        records: Iterable[object],
+        *,
+        name: Optional[str] = None,
+        key: Optional[str] = None,
+        schema: Any = None,
+        on_error: Optional[OnError] = None,
+    ) -> Stream:
+        """The records of a list: dicts and other values of JSON, texts, or bytes. A table of Arrow, and instances of the
+        dataclass ``schema``, cross as columns."""
+        stream = None if schema is not None else stream_of(records)
+        if stream is not None:
+            return self._feed(stream, name, "batch", False, key, is_batch=True, schema=stream.schema, on_error=on_error)
         listed = list(records)
         text = bool(listed) and is_text(listed[0])
         if text and key is not None:
             raise GraphError("key= names a field, and a text has none", hint="give dicts, or use key_by(...)")
-        return self._feed(listed, name, "batch", text, key, is_batch=True)
+        return self._feed(listed, name, "batch", text, key, is_batch=True, schema=schema, on_error=on_error)
 
     def from_source(
         self,
@@ -116,6 +135,7 @@ class Environment:
         name: Optional[str] = None,
         key: Optional[str] = None,
         text: bool = False,
+        schema: Any = None,
         parallelism: int = 1,
         resources: Optional[Resources] = None,
         limits: Optional[Mapping[str, Any]] = None,
@@ -125,10 +145,14 @@ class Environment:
         capabilities: Optional[Mapping[str, Any]] = None,
     ) -> Stream:
         """The records of a component, of a function with ``@sage_guest.source``, or of an iterable or generator of this
-        process. ``text`` says that an iterable gives texts or bytes instead of values of JSON."""
+        process. ``text`` says that an iterable gives texts or bytes instead of values of JSON.
+
+        With ``schema``, records cross as columns: it is a dataclass, whose instances the iterable gives, or a
+        ``pyarrow.Schema``, for an iterable of batches. A source that has a stream of Arrow, such as a
+        ``pyarrow.RecordBatchReader``, brings its own."""
         if isinstance(source, (Wasm, PythonOperator, Operator)):
-            if key is not None or text:
-                raise GraphError("key= and text= are for an iterable of this process", hint="use key_by(...)")
+            if key is not None or text or schema is not None:
+                raise GraphError("key=, text= and schema= are for an iterable of this process", hint="use key_by(...)")
             made = _runs("source", source, config)
             stage = self.graph.name_for(name, made.stage_name)
             keys = Settings("source", stage).keys(
@@ -150,12 +174,14 @@ class Environment:
                 hint="put @sage_guest.source on a generator function to run it as an operator",
             )
         made_name = getattr(source, "__name__", "source")
+        if schema is None and (stream := stream_of(source)) is not None:
+            return self._feed(stream, name, made_name, text, key, is_batch=False, schema=stream.schema, on_error=on_error)
         records = source() if callable(source) and not isinstance(source, AnyIterable) else source
         if not isinstance(records, AnyIterable) or isinstance(records, (str, bytes, Mapping)):
             raise GraphError(
                 f"{source!r} is no source", hint="a source is Wasm(...), an iterable, or a function that returns one"
             )
-        return self._feed(records, name, made_name, text, key, is_batch=False)
+        return self._feed(records, name, made_name, text, key, is_batch=False, schema=schema, on_error=on_error)
 
     def generate(
         self,
@@ -194,17 +220,37 @@ class Environment:
         key: Optional[str],
         *,
         is_batch: bool,
+        schema: Any,
+        on_error: Optional[OnError],
     ) -> Stream:
-        keys = {"name": self.graph.name_for(name, made), "stdin": {} if text else {"format": "jsonl"}, "key": key}
+        how = giving(schema, text if is_batch or text else None)
+        if schema is not None and (key is not None or text):
+            raise GraphError("key= and text= do not go with schema=", hint='write .key_by("field")')
+        stdin = {} if text else {"format": "jsonl"}
+        keys: Dict[str, Any] = {"name": self.graph.name_for(name, made), "stdin": stdin, "key": key}
+        if on_error is not None:
+            keys["on_error"] = on_error if isinstance(on_error, str) else dict(on_error)
+        if how.schema is not None:
+            keys["schema"] = how.schema
         stage = self.graph.add("source", keys)
-        self.feeds.append(Feed(stage, records, is_batch))
+        self.feeds.append(Feed(stage, records, is_batch, how))
         return Stream(self, stage.name)
 
-    def local_sink(self, keys: Dict[str, Any], target: Taker, format: str) -> None:
+    def local_sink(self, keys: Dict[str, Any], target: Taker, format: str, schema: Any) -> None:
         """A sink of this process. Streams call it."""
-        decode = decoder(format)
-        stage = self.graph.add("sink", {**keys, "stdout": {}})
-        self.takes.append(Take(stage, target, decode))
+        taking: Taking
+        if schema is not None:
+            if not is_record_class(schema) or format != "json":
+                raise GraphError(f"schema= of a sink is {schema!r}", hint='it is a dataclass; format="arrow" gives batches')
+            taking, decode = TakingDataclasses(schema), decoder("json")
+        elif format == "arrow":
+            taking, decode = TakingArrow(), decoder("json")
+        else:
+            decode = decoder(format)
+            taking = TakingPayloads(decode)
+        stdout = {} if taking.fields is None else {"format": "jsonl", "fields": taking.fields}
+        stage = self.graph.add("sink", {**keys, "stdout": stdout})
+        self.takes.append(Take(stage, target, decode, taking))
 
     def is_sink_operator(self, target: object) -> bool:
         """Whether a sink runs in the pipeline, and not in this process. Streams call it."""

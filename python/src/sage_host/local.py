@@ -13,17 +13,17 @@ import threading
 import time
 import urllib.request
 import weakref
-from typing import IO, Any, Deque, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Deque, Iterator, List, Mapping, Optional
 
 from .component import PathLike
 from .environment import Environment
 from .errors import SageHostError
+from .exchange import Exchange, Getter, Giver
 from .job import Job, JobStatus, LogLine
 from .program import call, failure, find_program
-from .records import lines
 from .report import Report
 from .summary import Summary
-from .wiring import Wired, deliver, give, wire
+from .wiring import wire
 
 #: Most lines of the log that are kept.
 _MOST_LINES = 10_000
@@ -117,8 +117,14 @@ class LocalEnvironment(Environment):
         program = find_program(self._program)
         self.pack()
         work = tempfile.TemporaryDirectory(prefix="sage-host-")
+        exchange = Exchange()
         try:
             wired = wire(self, work.name, is_local=True)
+            broken = Broken()
+            for at, feed in wired.gives.items():
+                exchange.sides.append(Giver(at, feed.records, feed.giving, broken))
+            for at, take in wired.takes.items():
+                exchange.sides.append(Getter(at, take.target, take.taking, broken))
             path = os.path.join(work.name, f"{self.name}.toml")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(wired.text)
@@ -126,14 +132,17 @@ class LocalEnvironment(Environment):
             options += ["--metrics", "127.0.0.1:0"] if with_metrics else []
             process = subprocess.Popen(
                 [program, "run", path, *options],
-                stdin=subprocess.PIPE if wired.stdin else subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
         except BaseException:
+            exchange.end()
             work.cleanup()
             raise
-        return LocalJob(self.name, process, wired, work)
+        job = LocalJob(self.name, process, exchange, broken, work)
+        exchange.start()
+        return job
 
 
 def _unfed(env: Environment, work: str) -> str:
@@ -146,19 +155,36 @@ def _unfed(env: Environment, work: str) -> str:
         env.feeds = feeds
 
 
+class Broken:
+    """What went wrong in a source or a sink of this process: the run makes no sense any more."""
+
+    def __init__(self) -> None:
+        self.error: Optional[BaseException] = None
+        self.then: Optional[Callable[[], None]] = None
+
+    def __call__(self, error: BaseException) -> None:
+        self.error = self.error or error
+        if self.then is not None:
+            self.then()
+
+
 class LocalJob(Job):
-    """A process of ``sage-host run``. Three threads move its input, its output and its messages."""
+    """A process of ``sage-host run``. Threads move its answer and its messages, and the records of sources and sinks of this
+    process."""
 
     def __init__(
         self,
         name: str,
         process: "subprocess.Popen[bytes]",
-        wired: Wired,
+        exchange: Exchange,
+        broken: "Broken",
         work: "tempfile.TemporaryDirectory[str]",
     ) -> None:
         super().__init__(name)
         self._process = process
-        self._wired = wired
+        self._exchange = exchange
+        self._broken = broken
+        broken.then = self._kill
         self._work = work
         self._began = time.monotonic()
         self._changed = threading.Condition()
@@ -167,12 +193,8 @@ class LocalJob(Job):
         self._dropped = 0
         self._answer = b""
         self._metrics: Optional[str] = None
-        self._broken: Optional[BaseException] = None
         self._outcome: "Optional[Summary | BaseException]" = None
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._read, self._listen)]
-        if wired.stdin is not None:
-            self._feeder = threading.Thread(target=self._feed, daemon=True)
-            self._feeder.start()
         for thread in self._threads:
             thread.start()
         _running.add(self)
@@ -258,54 +280,12 @@ class LocalJob(Job):
         held = getattr(outcome, "summary", None)
         return Summary(held) if held else None
 
-    def _feed(self) -> None:
-        feed, pipe = self._wired.stdin, self._process.stdin
-        if feed is None or pipe is None:
-            return
-        try:
-            with _FlushedOften(pipe):
-                for line in lines(feed.records):
-                    pipe.write(line)
-        except (BrokenPipeError, ValueError) as error:
-            # The run has ended, and says why.
-            if isinstance(error, ValueError) and not pipe.closed:
-                self._break(error)
-        except BaseException as error:
-            self._break(error)
-        finally:
-            try:
-                pipe.close()
-            except OSError:
-                pass
-
     def _read(self) -> None:
-        """Standard output: the records of a sink, and the program's answer as the last line."""
-        held = b""
-        pipe, take = self._process.stdout, self._wired.stdout
-        if pipe is None:
-            return
-        for line in pipe:
-            if held and take is not None:
-                self._give(held)
-            held = b""
-            if take is None or line.startswith((b'{"pipeline":', b'{"error":')):
-                # This may be the answer. It is a record if another line follows.
-                held = line
-            else:
-                self._give(line)
-        self._answer = held
+        """Standard output: the program's answer."""
+        if self._process.stdout is not None:
+            self._answer = self._process.stdout.read()
 
-    def _give(self, line: bytes) -> None:
-        if self._broken is not None or self._wired.stdout is None:
-            return
-        try:
-            give(self._wired.stdout, line)
-        except BaseException as error:
-            self._break(error)
-
-    def _break(self, error: BaseException) -> None:
-        """A source or a sink of this process failed: the run makes no sense any more."""
-        self._broken = self._broken or error
+    def _kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
 
@@ -328,7 +308,9 @@ class LocalJob(Job):
                 self._changed.notify_all()
 
     def _finish(self) -> "Summary | BaseException":
-        """The outcome, once the process has ended and all it said was read."""
+        """The outcome, once the process has ended and all it said and gave was read."""
+        self._process.wait()
+        self._exchange.end()
         for thread in self._threads:
             thread.join()
         with self._changed:
@@ -340,46 +322,17 @@ class LocalJob(Job):
 
     def _ended(self) -> "Summary | BaseException":
         code = self._process.wait()
-        if self._broken is not None:
-            return self._broken
+        if self._broken.error is not None:
+            return self._broken.error
         try:
             answer = json.loads(self._answer)
         except ValueError:
             answer = {}
         if code == 0:
-            try:
-                deliver(self._wired.files)
-            except Exception as error:
-                return error
             return Summary(answer)
         if code < 0:
             return SageHostError(f"the process of {self.name} was killed by {signal.Signals(-code).name}")
         return failure(code, answer if isinstance(answer, dict) else {}, "\n".join(self._said))
-
-
-class _FlushedOften:
-    """Flushes a pipe while another thread writes to it, so that a slow source's records do not wait for the next ones.
-    A flush for each record would cost more than the record."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._done.wait(0.01):
-            try:
-                self._pipe.flush()
-            except (OSError, ValueError):
-                # The writer sees it, too.
-                return
 
 
 def _log_line(text: str) -> Optional[LogLine]:

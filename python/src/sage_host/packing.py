@@ -17,13 +17,17 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import sage_guest
 from sage_guest import Operator
-from sage_guest._component import CLASSES
+from sage_guest import _by_field, _component
+from sage_guest._described import description
 from sage_guest._operators import as_operator
+from sage_guest._shape import FieldError
 
 from .errors import OperatorError
 from .operator_modules import Modules
 from .operator_source import part_of
 
+#: The section in which a component describes itself.
+DESCRIPTION = "sage:description"
 #: The version of componentize-py with which operators are made.
 COMPONENTIZE_PY = "0.25.1"
 #: Most bytes of components in the cache. The ones with the oldest use go first.
@@ -48,14 +52,30 @@ class PythonOperator:
     """A function or class of a module, and the component that it becomes."""
 
     def __init__(
-        self, kind: str, name: str, files: Mapping[str, bytes], config: Dict[str, Any], ports: Tuple[str, ...]
+        self,
+        kind: str,
+        name: str,
+        files: Mapping[str, bytes],
+        config: Dict[str, Any],
+        ports: Tuple[str, ...],
+        description: Mapping[str, Any],
     ) -> None:
         self.kind = kind
         self.stage_name = name
         self.config = config
         self.ports = ports
+        #: What the component says of itself, with the fields that it reads and gives.
+        self.description = description
         self._files = dict(files)
-        self.digest = _digest(kind, self._files)
+        self._section = json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()
+        self.digest = _digest(kind, {**self._files, DESCRIPTION: self._section})
+
+    @property
+    def world(self) -> str:
+        """The world of the contract that the component targets."""
+        if is_by_field(self.description):
+            return f"fields-{self.kind}"
+        return _WORLDS.get(self.kind, self.kind)
 
     @property
     def path(self) -> str:
@@ -83,10 +103,36 @@ class PythonOperator:
                 with open(to, "wb") as file:
                     file.write(data)
             made = os.path.join(staging, "made.wasm")
-            _componentize(self.stage_name, app, _WORLDS.get(self.kind, self.kind), made)
+            _componentize(self.stage_name, app, self.world, made)
+            with open(made, "ab") as file:
+                file.write(custom_section(DESCRIPTION, self._section))
             os.replace(made, path)
         _prune(folder, keep=path)
         return path
+
+
+def is_by_field(description: Mapping[str, Any]) -> bool:
+    """Whether a description has fields."""
+    return "reads" in description or "gives" in description
+
+
+def custom_section(name: str, data: bytes) -> bytes:
+    """A custom section, which may stand at the end of a component.
+
+    >>> custom_section("a", b"xyz")
+    b'\\x00\\x05\\x01axyz'
+    """
+    inside = _leb128(len(name.encode())) + name.encode() + data
+    return b"\0" + _leb128(len(inside)) + inside
+
+
+def _leb128(number: int) -> bytes:
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
 
 
 def cache_folder() -> str:
@@ -165,6 +211,7 @@ def _of(
 ) -> PythonOperator:
     name = target.__qualname__
     _check_place(target, name)
+    described = _described(kind, target, operator, method)
     file = inspect.getsourcefile(target)
     module = target.__module__
     if file is None or not os.path.isfile(file):
@@ -183,9 +230,22 @@ def _of(
     modules.follow(part.imports, file, module if is_package else module.rpartition(".")[0] or module)
     for inside, data in _sdk().items():
         modules.add_file(inside, data)
-    modules.add_file(f"{_APP}.py", _app(kind, module, name, method, sorted(modules.early)).encode())
+    modules.add_file(f"{_APP}.py", _app(kind, module, name, method, sorted(modules.early), is_by_field(described)).encode())
     ports = tuple(operator.options.get("ports", ())) if operator is not None else ()
-    return PythonOperator(kind, name, modules.files, config, ports)
+    return PythonOperator(kind, name, modules.files, config, ports, described)
+
+
+def _described(kind: str, target: Any, operator: "Optional[Operator[Any]]", method: Optional[str]) -> Dict[str, Any]:
+    """What the component will say of itself."""
+    try:
+        if operator is not None:
+            return description(operator)
+        assert method is not None
+        return description(as_operator(kind, _component.unbound(target, method)), config=target)
+    except FieldError as error:
+        raise OperatorError(f"{target.__qualname__}: {error.message}", hint=error.hint) from None
+    except TypeError as error:
+        raise OperatorError(str(error)) from None
 
 
 def _check_place(target: Any, name: str) -> None:
@@ -203,15 +263,16 @@ def _check_place(target: Any, name: str) -> None:
         raise OperatorError(f"{name} is inside of a class", hint="write it at the top of a module")
 
 
-def _app(kind: str, module: str, name: str, method: Optional[str], early: List[str]) -> str:
+def _app(kind: str, module: str, name: str, method: Optional[str], early: List[str], by_field: bool) -> str:
     """The module that componentize-py imports."""
     # A function may do without a module that it asks for.
     lines = [f"try:\n    import {each}\nexcept ImportError:\n    pass" for each in early]
-    how = f", {method!r}" if method else ""
+    how = (f", method={method!r}" if method else "") + (", by_field=True" if by_field else "")
+    classes = _by_field.CLASSES if by_field else _component.CLASSES
     lines += [
         "from sage_guest._component import component",
         f"import {module} as _module",
-        f"{CLASSES[kind]} = component({kind!r}, _module.{name}{how})",
+        f"{classes[kind]} = component({kind!r}, _module.{name}{how})",
     ]
     return "\n".join(lines) + "\n"
 

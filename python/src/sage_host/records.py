@@ -18,8 +18,8 @@ def is_text(record: object) -> bool:
     return isinstance(record, (str, bytes, bytearray))
 
 
-def line(record: object, text: bool) -> bytes:
-    """A record as a line.
+def line(record: object, text: bool, as_line: bool = True) -> bytes:
+    """A record as a line, or its bytes alone.
 
     >>> line({"a": 1}, False), line("läuft", True)
     (b'{"a":1}\\n', b'l\\xc3\\xa4uft\\n')
@@ -42,10 +42,12 @@ def line(record: object, text: bool) -> bytes:
                 f"a source gives {record!r}, which is no value of JSON: {error}",
                 hint="give dicts, lists, texts, numbers",
             ) from None
+    if not as_line:
+        return data
     if b"\n" in data or (text and b"\r" in data):
         raise GraphError(
             f"a source gives a text with a line end: {record!r}",
-            hint='records of this process cross as lines: give {"text": ...}, which crosses as JSON',
+            hint='records of this process are lines of a file here: give {"text": ...}, which is JSON',
         )
     return data + b"\n"
 

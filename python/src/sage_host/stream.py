@@ -181,6 +181,7 @@ class Stages:
         format: Optional[str] = None,
         fields: Optional[Sequence[str]] = None,
         compression: Optional[str] = None,
+        schema: Any = None,
         parallelism: int = 1,
         resources: Optional[Resources] = None,
         limits: Optional[Mapping[str, Any]] = None,
@@ -195,7 +196,8 @@ class Stages:
         operator of the kind sink.
 
         A list and a function are of this process. ``format`` says what they get: ``"json"`` (the default) the value of a
-        JSON text, ``"text"`` a ``str``, ``"bytes"`` the bytes. For a file, ``format``, ``fields`` and the other keys are
+        JSON text, ``"text"`` a ``str``, ``"bytes"`` the bytes, ``"arrow"`` batches of pyarrow. With ``schema``, a
+        dataclass, they get instances of it. For a file, ``format``, ``fields`` and the other keys are
         those of ``file`` in a pipeline file.
         """
         env = self._env
@@ -232,7 +234,7 @@ class Stages:
                 raise GraphError("a list or a function takes no keys of a file", hint='it takes format="json"')
             made_name = "list" if isinstance(target, list) else getattr(target, "__name__", type(target).__name__)
             keys["name"] = env.graph.name_for(name, made_name)
-            env.local_sink(keys, target, format or "json")
+            env.local_sink(keys, target, format or "json", schema)
         else:
             raise GraphError(
                 f"{target!r} is no sink",

@@ -19,10 +19,10 @@ class Wired(NamedTuple):
     """A pipeline that can be run."""
 
     text: str
-    #: The source whose records go to standard input.
-    stdin: Optional[Feed]
-    #: The sink whose records come from standard output.
-    stdout: Optional[Take]
+    #: Sources that give their records at a socket, by its path.
+    gives: Dict[str, Feed]
+    #: Sinks that take their records at a socket, by its path.
+    takes: Dict[str, Take]
     #: Sinks whose records are in a file when the run is over.
     files: Dict[str, Take]
     #: The paths of components and models as the file has them.
@@ -30,36 +30,53 @@ class Wired(NamedTuple):
 
 
 def wire(env: Environment, work: str, *, is_local: bool) -> Wired:
-    """The pipeline of an environment. ``work`` is a folder for its files. On this machine, one source and one sink of this
-    process are standard input and output, and paths are absolute, because the file that is run lies elsewhere. A server knows
-    from where the paths of a job lead, which may be the folder of a tenant."""
+    """The pipeline of an environment. ``work`` is a folder for its files. On this machine, sources and sinks of this process
+    have sockets, and paths are absolute, because the file that is run lies elsewhere. Towards a server they have files: a
+    job runs on when this process has ended. The server knows from where the paths of a job lead, which may be the folder of
+    a tenant."""
     _check_takes(env)
     tables: Dict[str, Any] = copy.deepcopy(env.graph.tables(env.name))
     by_name = {table["name"]: table for kind in ("source", "operator", "sink") for table in tables.get(kind, ())}
-    stdin = next((feed for feed in env.feeds if not feed.is_batch), None) if is_local else None
-    stdout = env.takes[0] if is_local and env.takes else None
+    gives: Dict[str, Feed] = {}
+    takes: Dict[str, Take] = {}
     files: Dict[str, Take] = {}
-    for feed in env.feeds:
-        if feed is stdin:
+    for number, feed in enumerate(env.feeds):
+        table = by_name[feed.stage.name]
+        # The key of a record that crosses as JSON is read with the record.
+        if is_local and not table.get("key"):
+            path = os.path.join(work, f"{number}.in")
+            gives[path] = feed
+            table.pop("stdin")
+            table["socket"] = {"path": path}
             continue
+        _only_json(feed, table)
         path = os.path.join(work, f"{feed.stage.name}.in")
         spool(feed, path)
-        table = by_name[feed.stage.name]
         table["file"] = {"path": path, **table.pop("stdin")}
-    for take in env.takes:
-        if take is stdout:
-            continue
-        path = os.path.join(work, f"{take.stage.name}.out")
+    for number, take in enumerate(env.takes):
         table = by_name[take.stage.name]
-        table.pop("stdout")
-        table["file"] = {"path": path}
+        written = table.pop("stdout")
+        if is_local:
+            path = os.path.join(work, f"{number}.out")
+            takes[path] = take
+            columns = {"columns": True} if take.taking.columns else {}
+            chosen = {"fields": take.taking.fields} if take.taking.fields is not None else {}
+            table["socket"] = {"path": path, **columns, **chosen}
+            continue
+        if take.taking.columns:
+            raise GraphError(
+                f"sink {take.stage.name!r} takes columns, and a job of a server gives lines of a file",
+                hint='use format="json", or a LocalEnvironment',
+            )
+        path = os.path.join(work, f"{take.stage.name}.out")
+        table["file"] = {"path": path, **written}
         files[path] = take
     if is_local:
         _absolute(tables, env.folder)
     components = [table for kind in ("source", "operator", "sink") for table in tables.get(kind, ())]
     uploads = [table["component"] for table in components if "component" in table]
     uploads += [table["path"] for table in tables.get("model", {}).values()]
-    return Wired(document(tables), stdin, stdout, files, list(dict.fromkeys(uploads)))
+    return Wired(document(tables), gives, takes, files, list(dict.fromkeys(uploads)))
 
 
 def _check_takes(env: Environment) -> None:
@@ -67,6 +84,17 @@ def _check_takes(env: Environment) -> None:
         raise GraphError("the pipeline has no source", hint="begin with env.from_file, from_batch or from_source")
     if not any(stage.table == "sink" for stage in env.graph.stages):
         raise GraphError("the pipeline has no sink", hint="end a stream with .sink(...), .print() or .discard()")
+
+
+def _only_json(feed: Feed, table: Dict[str, Any]) -> None:
+    """Refuses records that cannot be lines of JSON."""
+    from .arrow import ArrowBatches
+
+    if isinstance(feed.giving, ArrowBatches):
+        raise GraphError(
+            f"source {table['name']!r} gives batches of Arrow, and a job of a server reads lines of a file",
+            hint="give dicts or dataclasses, or use a LocalEnvironment",
+        )
 
 
 def spool(feed: Feed, path: str) -> None:

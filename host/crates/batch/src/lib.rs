@@ -20,6 +20,7 @@ mod direct_send;
 mod edge;
 mod event_time;
 pub mod fields;
+pub mod frames;
 mod inbox;
 mod inbox_state;
 mod origin;

@@ -1,17 +1,21 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use glob::Pattern;
+use sage_batch::fields::Schema;
 
+use super::chosen_fields;
 use super::output_shape::output_shape;
 use super::pattern_path::pattern_path;
 use super::sink_text::sink_text;
 use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
-use super::written_schema::no_schema;
+use super::written_schema::{no_schema, source_schema};
 use super::{
-    Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
+    Compression, CsvSpec, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkForm, SinkSpec, SinkText,
+    SocketSinkSpec, SocketSpec, SourceSpec, WholeFilesSpec,
 };
 use crate::config::{
-    self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SourceKind, Spanned, TextFormat, resolve,
+    self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SocketSink, SourceKind, Spanned, TextFormat, resolve,
 };
 use sage_text::exact_size;
 
@@ -48,6 +52,12 @@ pub(super) fn source(
             no_stamps(place, "a generated record", written, errors);
             no_schema(place, "a generated record", written, errors);
             generate(place, generated, errors).map(SourceSpec::Generate)
+        }
+        SourceKind::Socket(socket) => {
+            no_stamps(place, "a record of a socket", written, errors);
+            let path = socket_path(place, &socket.path, base, errors);
+            let schema = socket_schema(place, written, errors);
+            Some(SourceSpec::Socket(SocketSpec { path: path?, schema: schema? }))
         }
         SourceKind::Provided(name) => {
             no_schema(place, "a record of a source from Rust", written, errors);
@@ -92,6 +102,49 @@ fn follows(place: &str, file: &FileSource, errors: &mut Diagnostics) -> bool {
             .push(Diagnostic::new(message).on(packed).on(follow).hint("a file that grows is plain text: leave it out"));
     }
     true
+}
+
+/// The built-in sink that gives batches to another program.
+pub(super) fn socket_sink(
+    place: &str,
+    written: &SocketSink,
+    base: &Path,
+    errors: &mut Diagnostics,
+) -> Option<SinkSpec> {
+    let before = errors.len();
+    let path = socket_path(place, &written.path, base, errors);
+    if let Some(fields) = &written.fields {
+        chosen_fields::check(place, fields, true, errors);
+        for item in fields.list.iter().filter(|item| written.columns && item.value.field != item.value.name) {
+            let message = format!("{place} gives columns, and columns keep their names");
+            errors.push(Diagnostic::new(message).at(item.span).hint("give the field another name in the program"));
+        }
+    }
+    let form = match (written.columns, &written.fields) {
+        (true, _) => SinkForm::Columns,
+        (false, Some(_)) => SinkForm::JsonLines,
+        (false, None) => SinkForm::Lines,
+    };
+    let text = SinkText { form, fields: written.fields.clone() };
+    let path = path.filter(|_| errors.len() == before)?;
+    Some(SinkSpec::Socket(SocketSinkSpec { path, text }))
+}
+
+/// The fields of the columns that a program gives. `None` if the schema has an error.
+fn socket_schema(place: &str, written: &config::Source, errors: &mut Diagnostics) -> Option<Option<Arc<Schema>>> {
+    if written.schema.is_none() {
+        return Some(None);
+    }
+    let schema = source_schema(place, written, Format::JsonLines, &CsvSpec::default(), errors)?;
+    Some(Some(Arc::clone(schema.fields())))
+}
+
+fn socket_path(place: &str, written: &Spanned<String>, base: &Path, errors: &mut Diagnostics) -> Option<PathBuf> {
+    if written.value.is_empty() {
+        errors.push(Diagnostic::new(format!("path of {place} is empty")).on(written));
+        return None;
+    }
+    Some(resolve(base, &written.value))
 }
 
 fn whole_files(

@@ -83,8 +83,8 @@ impl<'a> Draft<'a> {
                     let place = draft.place();
                     draft.ports = Some(&[]);
                     draft.passes_files = text_source::passes_files(source);
-                    draft.inherits_on_error =
-                        source.on_error.is_none() && matches!(builtin, SourceKind::File(_) | SourceKind::Stdin(_));
+                    let reads = matches!(builtin, SourceKind::File(_) | SourceKind::Stdin(_) | SourceKind::Socket(_));
+                    draft.inherits_on_error = source.on_error.is_none() && reads;
                     let written = source.on_error.as_ref().unwrap_or(&config::OnError::Fail);
                     draft.on_error = on_error(&place, written, base, errors);
                     draft.work = connectors::source(&place, source, builtin, base, errors).map(Work::Source);
@@ -117,6 +117,9 @@ impl<'a> Draft<'a> {
                 Some(SinkKind::File(file)) => connectors::file_sink(&draft.place(), file, base, errors).map(Work::Sink),
                 Some(SinkKind::Stdout(text)) => {
                     sink_text(&draft.place(), text, errors).map(|text| Work::Sink(SinkSpec::Stdout(text)))
+                }
+                Some(SinkKind::Socket(socket)) => {
+                    connectors::socket_sink(&draft.place(), socket, base, errors).map(Work::Sink)
                 }
                 Some(SinkKind::Discard) => Some(Work::Sink(SinkSpec::Discard)),
                 Some(SinkKind::Provided(name)) => Some(Work::Sink(SinkSpec::Provided(name.clone()))),

@@ -141,6 +141,7 @@ impl Work {
         match self {
             Self::Sink(SinkSpec::File(file)) => Some(&file.text),
             Self::Sink(SinkSpec::Stdout(text)) => Some(text),
+            Self::Sink(SinkSpec::Socket(socket)) => Some(&socket.text),
             Self::Sink(SinkSpec::Discard | SinkSpec::Provided(_)) | Self::Source(_) | Self::Component(..) => None,
         }
     }

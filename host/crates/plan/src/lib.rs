@@ -81,7 +81,8 @@ pub use record_shape::{RecordShape, Rest, ShapeError, SideShape};
 pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
-    GenerateSpec, Limits, OnError, OutputShape, Resources, RollSpec, SinkSpec, SourceSpec, WholeFilesSpec,
+    GenerateSpec, Limits, OnError, OutputShape, Resources, RollSpec, SinkSpec, SocketSinkSpec, SocketSpec, SourceSpec,
+    WholeFilesSpec,
 };
 pub use sink_text::{CsvSink, SinkForm, SinkText};
 pub use source_schema::SourceSchema;

@@ -223,7 +223,9 @@ fn leaving(draft: &Draft<'_>, arriving: Keyed) -> Keyed {
         {
             Keyed::Always
         }
-        Some(Work::Source(SourceSpec::Generate(_) | SourceSpec::File(_) | SourceSpec::Stdin(_))) => Keyed::Never,
+        Some(Work::Source(
+            SourceSpec::Generate(_) | SourceSpec::File(_) | SourceSpec::Stdin(_) | SourceSpec::Socket(_),
+        )) => Keyed::Never,
         Some(Work::Component(_, Kind::Map | Kind::Filter | Kind::FlatMap)) => arriving,
         Some(Work::Component(_, Kind::KeyBy | Kind::Window)) => Keyed::Always,
         Some(Work::Component(_, Kind::Process | Kind::Source | Kind::Sink) | Work::Source(_) | Work::Sink(_))

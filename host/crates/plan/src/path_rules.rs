@@ -63,6 +63,7 @@ impl PathRules {
                     let hint = "write the records to a file and read it with file = { path = \"…\" }";
                     errors.push(Diagnostic::new(message).at(span).hint(hint));
                 }
+                Some(SourceKind::Socket(socket)) => no_socket(&place, "reads", &socket.path, errors),
                 Some(SourceKind::Generate(_) | SourceKind::Provided(_)) | None => {}
             }
         }
@@ -79,6 +80,7 @@ impl PathRules {
                     self.data(&format!("path of {place}"), &mut file.path, Access::Write, errors);
                 }
                 Some(SinkKind::Component(component)) => self.component(&place, component, errors),
+                Some(SinkKind::Socket(socket)) => no_socket(&place, "writes to", &socket.path, errors),
                 Some(SinkKind::Stdout(_) | SinkKind::Discard | SinkKind::Provided(_)) | None => {}
             }
         }
@@ -185,6 +187,13 @@ impl PathRules {
             }
         }
     }
+}
+
+/// Reports a socket of a program. A job outlives the program that submitted it, and runs with other rights.
+fn no_socket(place: &str, verb: &str, path: &Spanned<String>, errors: &mut Diagnostics) {
+    let message = format!("{place} {verb} a socket of a program, which a job of a server does not have");
+    let hint = "run the pipeline with `sage-host run`, or use a file";
+    errors.push(Diagnostic::new(message).on(path).hint(hint));
 }
 
 fn replace(what: &str, path: &mut Spanned<String>, by: PathBuf, errors: &mut Diagnostics) {
@@ -417,5 +426,21 @@ path = "/8.onnx"
             errors,
             ["source \"typed\" reads standard input, which a job of a server does not have @ \"typed\""]
         );
+    }
+
+    #[test]
+    fn a_job_reads_and_writes_no_socket_of_a_program() {
+        let text = "[[source]]\nname = \"in\"\nsocket = { path = \"a.sock\" }\n\
+                    [[sink]]\nname = \"out\"\ninput = \"in\"\nsocket = { path = \"b.sock\" }\n";
+        for granted in [None, Some(&[("/shared", true)][..])] {
+            let (_, errors) = applied(text, granted);
+            assert_eq!(
+                errors,
+                [
+                    "source \"in\" reads a socket of a program, which a job of a server does not have @ \"a.sock\"",
+                    "sink \"out\" writes to a socket of a program, which a job of a server does not have @ \"b.sock\""
+                ]
+            );
+        }
     }
 }

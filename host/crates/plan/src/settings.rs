@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use sage_batch::fields::Schema;
 use sage_time::WindowRules;
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +172,8 @@ pub enum SourceSpec {
     Stdin(TextSpec),
     /// Generated records.
     Generate(GenerateSpec),
+    /// Batches of another program, over a socket.
+    Socket(SocketSpec),
     /// A source that an embedder provides from Rust under this name.
     Provided(String),
 }
@@ -183,6 +187,8 @@ pub enum SinkSpec {
     Stdout(SinkText),
     /// Records are counted and discarded.
     Discard,
+    /// Batches to another program, over a socket.
+    Socket(SocketSinkSpec),
     /// A sink that an embedder provides from Rust under this name.
     Provided(String),
 }
@@ -209,6 +215,24 @@ pub struct WholeFilesSpec {
     /// Whether an unreadable file is skipped at the start. The run reports it later; it does not prevent the
     /// start.
     pub tolerant: bool,
+}
+
+/// A program that gives batches.
+#[derive(Debug, Clone)]
+pub struct SocketSpec {
+    /// Path of the unix socket at which the program listens.
+    pub path: PathBuf,
+    /// Fields of the columns that the program gives. `None`: it gives payloads.
+    pub schema: Option<Arc<Schema>>,
+}
+
+/// A program that takes batches.
+#[derive(Debug, Clone)]
+pub struct SocketSinkSpec {
+    /// Path of the unix socket at which the program listens.
+    pub path: PathBuf,
+    /// Whether the program gets columns or text, and of which fields.
+    pub text: SinkText,
 }
 
 /// A file to write.

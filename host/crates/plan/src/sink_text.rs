@@ -21,6 +21,8 @@ pub enum SinkForm {
     JsonLines,
     /// A row of CSV.
     Csv(CsvSink),
+    /// Columns, which are not text. Only a socket takes them.
+    Columns,
 }
 
 /// The form of a CSV file that is written.
@@ -38,7 +40,7 @@ impl SinkText {
     /// Whether the sink writes fields. Otherwise it writes records as they are.
     #[must_use]
     pub fn has_fields(&self) -> bool {
-        self.fields.is_some() || matches!(self.form, SinkForm::Csv(_))
+        self.fields.is_some() || matches!(self.form, SinkForm::Csv(_) | SinkForm::Columns)
     }
 }
 

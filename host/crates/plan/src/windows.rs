@@ -145,6 +145,8 @@ fn is_timeless(draft: &Draft<'_>) -> bool {
             text.stamps.event_time.is_none()
         }
         Some(Work::Source(SourceSpec::WholeFiles(_) | SourceSpec::Generate(_))) => true,
-        Some(Work::Source(SourceSpec::Provided(_)) | Work::Component(..) | Work::Sink(_)) | None => false,
+        // A program may give each record its time.
+        Some(Work::Source(SourceSpec::Provided(_) | SourceSpec::Socket(_)) | Work::Component(..) | Work::Sink(_))
+        | None => false,
     }
 }

@@ -223,8 +223,8 @@ pub use model::Model;
 pub use model_spec::{BackendChoice, ModelSpec, RowsChoice};
 pub use paths::resolve;
 pub use pipeline::{
-    ComponentUse, FileSink, FileSource, Generate, Operator, Partitioning, Pipeline, Roll, Sink, SinkKind, Source,
-    SourceKind,
+    ComponentUse, FileSink, FileSource, Generate, Operator, Partitioning, Pipeline, Roll, Sink, SinkKind, Socket,
+    SocketSink, Source, SourceKind,
 };
 pub use read_pipeline::{Parsed, parse};
 pub use settings::{Capabilities, DeadLetters, Folder, Limits, OnError, Resources};

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::{
-    Capabilities, Checkpoint, ConfigPlaces, EventTime, Input, Late, Limits, Model, OnError, Resources, SinkText,
-    SourceSchema, SourceText, Span, Spanned, TextFormat, Watermark, Window,
+    Capabilities, Checkpoint, ChosenFields, ConfigPlaces, EventTime, Input, Late, Limits, Model, OnError, Resources,
+    SinkText, SourceSchema, SourceText, Span, Spanned, TextFormat, Watermark, Window,
 };
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
@@ -66,6 +66,8 @@ pub enum SourceKind {
     Stdin(TextFormat),
     /// Generated records.
     Generate(Generate),
+    /// Batches from a program of the same user, over a socket.
+    Socket(Socket),
     /// A source component.
     Component(ComponentUse),
     /// A source that an embedder provides from Rust under this name; never from a file.
@@ -81,6 +83,24 @@ pub struct FileSource {
     pub text: TextFormat,
     /// Whether the source waits for more lines and files. `None` means not.
     pub follow: Option<Spanned<bool>>,
+}
+
+/// A socket of a program that gives or takes batches.
+#[derive(Debug, Clone, Default)]
+pub struct Socket {
+    /// Path of the unix socket at which the program listens, relative to the pipeline file.
+    pub path: Spanned<String>,
+}
+
+/// A socket of a program that takes batches.
+#[derive(Debug, Clone, Default)]
+pub struct SocketSink {
+    /// As for [`Socket`].
+    pub path: Spanned<String>,
+    /// Whether records cross as columns, and not as text.
+    pub columns: bool,
+    /// Fields that cross. `None` means all.
+    pub fields: Option<ChosenFields>,
 }
 
 /// Settings of generated records.
@@ -145,6 +165,8 @@ pub enum SinkKind {
     Stdout(SinkText),
     /// Records are discarded.
     Discard,
+    /// Batches to a program of the same user, over a socket.
+    Socket(SocketSink),
     /// A sink component.
     Component(ComponentUse),
     /// A sink that an embedder provides from Rust under this name; never from a file.

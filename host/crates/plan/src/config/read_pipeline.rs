@@ -10,8 +10,8 @@ use super::read_stage::{component, component_or, name, one_of};
 use super::table::{Node, Table};
 use super::window::{late, window};
 use super::{
-    Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Roll, Sink, SinkKind, SinkText, SourceText,
-    Span,
+    ChosenFields, Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Roll, Sink, SinkKind, SinkText,
+    SocketSink, SourceText, Span,
 };
 
 /// The readable part of a pipeline file, and the errors in it.
@@ -178,7 +178,7 @@ fn operator(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Operator {
 }
 
 fn sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sink {
-    const KINDS: [&str; 4] = ["file", "stdout", "discard", "component"];
+    const KINDS: [&str; 5] = ["file", "stdout", "discard", "socket", "component"];
     let name = name(&mut table, errors);
     let inputs = inputs(&mut table, errors);
     let partition = partition(&mut table, errors);
@@ -192,7 +192,8 @@ fn sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sink {
         inner.finish(errors);
         SinkKind::Discard
     });
-    let writes = table.key_span("file").is_some() || table.key_span("stdout").is_some();
+    let socket = table.table("socket", errors).map(|inner| socket_sink(inner, errors));
+    let writes = ["file", "stdout", "socket"].into_iter().any(|kind| table.key_span(kind).is_some());
     let own: &[&str] = if writes { &["on_error"] } else { &[] };
     let component = component_or(&mut table, "sink", own, errors).map(SinkKind::Component);
     let on_error = if writes && component.is_none() && table.key_span("on_error").is_some() {
@@ -201,10 +202,21 @@ fn sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sink {
         None
     };
     one_of(&table, &KINDS, "stdout = {}", errors);
-    let kind = file.flatten().or(stdout).or(discard).or(component);
+    let kind = file.flatten().or(stdout).or(discard).or(socket.flatten()).or(component);
     let read = Sink { span: Some(table.span()), name, inputs, partition, kind, on_error };
     table.finish(errors);
     read
+}
+
+fn socket_sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SinkKind> {
+    let path = table.string("path", errors);
+    let columns = table.boolean("columns", errors).unwrap_or_default();
+    let fields = ChosenFields::read(&mut table, "name the fields that cross, or leave it out for all", errors);
+    if table.key_span("path").is_none() {
+        table.missing("path", "name the socket of a program: socket = { path = \"records.sock\" }", errors);
+    }
+    table.finish(errors);
+    Some(SinkKind::Socket(SocketSink { path: path?, columns, fields }))
 }
 
 fn file_sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SinkKind> {

@@ -104,6 +104,8 @@ fn the_schema_of_pipeline_files_and_their_reader_know_the_same_keys() {
         ("field \"x\" of", "field_table"),
         ("x of inputs of", "edge_table"),
         ("generate of", "generate"),
+        ("socket of source", "socket"),
+        ("socket of sink", "socket_sink"),
         ("stdin of", "stdin"),
         ("file of source", "file_source"),
         ("roll of", "roll"),

@@ -59,6 +59,10 @@ fn source_output(source: &SourceSpec) -> Output<'_> {
         SourceSpec::Stdin(text) => text_output(text),
         SourceSpec::WholeFiles(_) => Output::Lines("format = \"jsonl\" or \"csv\" has fields"),
         SourceSpec::Generate(_) => Output::Lines("a generated record is no JSON: read a file or standard input"),
+        SourceSpec::Socket(socket) => match &socket.schema {
+            Some(schema) => Output::Given(schema, Rest::Drop),
+            None => Output::Text(None),
+        },
         SourceSpec::Provided(_) => Output::Text(None),
     }
 }

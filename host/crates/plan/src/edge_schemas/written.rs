@@ -5,6 +5,7 @@ use super::graph::{Graph, OutputId};
 use super::input::flow_on;
 use super::output::{Output, output};
 use super::schemas::WrittenField;
+use crate::SinkForm;
 use crate::config::{Diagnostic, Diagnostics, Span};
 use crate::wiring::Wire;
 
@@ -79,7 +80,10 @@ fn is_unknown(graph: &Graph<'_>, wire: &Wire) -> bool {
 }
 
 fn no_names(graph: &Graph<'_>, stage: usize) -> Diagnostic {
-    let message = format!("{} writes CSV, but nothing names the fields of its records", graph.place(stage));
+    let text = graph.drafts.get(stage).and_then(|draft| draft.work.as_ref()?.sink_text());
+    let columns = text.is_some_and(|text| text.form == SinkForm::Columns);
+    let what = if columns { "gives columns" } else { "writes CSV" };
+    let message = format!("{} {what}, but nothing names the fields of its records", graph.place(stage));
     let hint = "name the columns: fields = [\"…\"]; or name the fields with a schema at the source, or with an operator \
                 by field";
     let inputs = graph.inputs(stage).map(|(at, _)| graph.input_span(at));

@@ -12,6 +12,9 @@
 //! Input that cannot be read is an error. The error says how much is lost: a record, or the rest of a file. The
 //! caller decides whether the source continues.
 //!
+//! `SocketSource` and `SocketSink` exchange whole batches with a program that listens at a unix socket: payloads, or
+//! columns, which need neither parsing nor printing.
+//!
 //! `WholeFiles` reads files unchanged instead, one record each.
 //!
 //! Before any file is opened, `compare_paths` finds the file to which every path of the run leads (`identity`),
@@ -92,6 +95,8 @@ mod run_folders;
 mod saved_files;
 mod saved_output;
 mod saved_parts;
+mod socket_sink;
+mod socket_source;
 mod stamps;
 mod standard_streams;
 mod stdout_sink;

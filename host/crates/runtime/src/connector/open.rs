@@ -7,6 +7,8 @@ use super::follow_source::FollowSource;
 use super::generate::Generate;
 use super::layout::Layout;
 use super::rolling_sink::RollingSink;
+use super::socket_sink::SocketSink;
+use super::socket_source::SocketSource;
 use super::standard_streams::{require_input, require_output};
 use super::stdout_sink::StdoutSink;
 use super::text_source::TextSource;
@@ -38,6 +40,7 @@ pub fn open_source(
             Box::new(TextSource::stdin(text, source_number, longest)?)
         }
         SourceSpec::Generate(generate) => Box::new(Generate::new(generate, source_number, longest)?),
+        SourceSpec::Socket(socket) => Box::new(SocketSource::open(socket, source_number, longest)?),
         SourceSpec::Provided(name) => return Err(not_provided("source", name)),
     })
 }
@@ -76,6 +79,7 @@ pub fn open_sink(
             Box::new(StdoutSink::new(Layout::of(text.form, &columns)))
         }
         SinkSpec::Discard => Box::new(DiscardSink),
+        SinkSpec::Socket(socket) => Box::new(SocketSink::open(socket, columns)?),
         SinkSpec::Provided(name) => return Err(not_provided("sink", name)),
     })
 }

@@ -48,6 +48,15 @@ impl FieldLines {
             Some(reader) if !batch.table().is_some_and(has_fields) => reader.read(batch, pool),
             _ => (batch, None),
         };
+        if self.form == SinkForm::Columns {
+            return match batch.table() {
+                Some(_) => (batch, [unread, None]),
+                None => {
+                    let (batch, without) = without_fields(batch, pool);
+                    (batch, [unread, without])
+                }
+            };
+        }
         let writer = batch
             .table()
             .and_then(|table| writer_for(&mut self.writer, &self.fields, self.form, table.schema()).as_mut());
@@ -91,7 +100,7 @@ fn writer_for<'a>(
         let fields: Option<Vec<OutputField>> = fields.iter().map(output).collect();
         let writer = fields.map(|fields| match form {
             SinkForm::Csv(csv) => Writer::Csv(CsvWriter::of(schema, fields, csv_form(csv))),
-            SinkForm::Lines | SinkForm::JsonLines => Writer::Json(JsonWriter::of(schema, &fields)),
+            SinkForm::Lines | SinkForm::JsonLines | SinkForm::Columns => Writer::Json(JsonWriter::of(schema, &fields)),
         });
         (Arc::clone(schema), writer)
     };

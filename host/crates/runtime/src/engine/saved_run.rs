@@ -336,8 +336,12 @@ impl SavedEpoch {
         for before in &self.manifest.stages {
             let Some(now) = now.stages.iter().find(|now| now.name == before.name && **now != *before) else { continue };
             let lanes_before = u64::from(before.instances) * u64::from(before.lanes);
-            let times: Vec<i64> =
-                self.watermarks.iter().filter(|((stage, ..), _)| *stage == before.name).map(|(_, time)| *time).collect();
+            let times: Vec<i64> = self
+                .watermarks
+                .iter()
+                .filter(|((stage, ..), _)| *stage == before.name)
+                .map(|(_, time)| *time)
+                .collect();
             self.watermarks.retain(|(stage, ..), _| *stage != before.name);
             // A key goes to any of the new lanes, so none of them is later than the earliest of the old ones.
             if let Some(&earliest) = times.iter().min().filter(|_| times.len() as u64 == lanes_before) {
