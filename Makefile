@@ -120,24 +120,31 @@ COMPONENTIZE_PY_VERSION := 0.25.1
 PYTEST_VERSION := 9.2.0
 MYPY_VERSION := 2.4.1
 NUMPY_VERSION := 2.4.6
+PYARROW_VERSION := 26.0.1
+PYRIGHT_VERSION := 1.1.414
+NBCLIENT_VERSION := 0.11.0
+IPYKERNEL_VERSION := 7.4.0
+PYTHON_TOOLS_LIST := pytest==$(PYTEST_VERSION) mypy==$(MYPY_VERSION) numpy==$(NUMPY_VERSION) \
+	componentize-py==$(COMPONENTIZE_PY_VERSION) pyarrow==$(PYARROW_VERSION) pyright==$(PYRIGHT_VERSION) \
+	nbclient==$(NBCLIENT_VERSION) ipykernel==$(IPYKERNEL_VERSION)
 PYTHON_TOOLS := $(HOME)/.cache/sage-host/python-tools
 PYTHON_OF_TOOLS := $(PYTHON_TOOLS)/bin/python3
 
 .PHONY: python-tools
-python-tools: ## install pytest, mypy and componentize-py from PyPI, for tests of the Python package
-	@if [ -x "$(PYTHON_OF_TOOLS)" ]; then \
+python-tools: ## install pytest, mypy, componentize-py and others from PyPI, for tests of the Python package
+	@if [ -x "$(PYTHON_OF_TOOLS)" ] && [ "$$(cat "$(PYTHON_TOOLS)/list" 2>/dev/null)" = "$(strip $(PYTHON_TOOLS_LIST))" ]; then \
 		echo "==> the tools for Python are in $(PYTHON_TOOLS)"; \
 		exit 0; \
 	fi; \
 	rm -rf "$(PYTHON_TOOLS).partial"; \
 	if ! python3 -m venv --symlinks "$(PYTHON_TOOLS).partial" || \
 			! "$(PYTHON_TOOLS).partial/bin/python3" -m pip install --quiet --only-binary :all: \
-				pytest==$(PYTEST_VERSION) mypy==$(MYPY_VERSION) numpy==$(NUMPY_VERSION) \
-				componentize-py==$(COMPONENTIZE_PY_VERSION); then \
+				$(PYTHON_TOOLS_LIST); then \
 		rm -rf "$(PYTHON_TOOLS).partial"; \
-		echo "==> skipped: pip cannot get pytest, mypy, numpy and componentize-py; tests of the Python package will be skipped"; \
+		echo "==> skipped: pip cannot get $(strip $(PYTHON_TOOLS_LIST)); tests of the Python package will be skipped"; \
 		exit 0; \
 	fi; \
+	echo "$(strip $(PYTHON_TOOLS_LIST))" > "$(PYTHON_TOOLS).partial/list"; \
 	rm -rf "$(PYTHON_TOOLS)"; \
 	mv "$(PYTHON_TOOLS).partial" "$(PYTHON_TOOLS)"; \
 	echo "==> the tools for Python are in $(PYTHON_TOOLS)"
@@ -147,6 +154,7 @@ python-test: python-tools operators ## run every test of the Python package (4 C
 	@if [ ! -x "$(PYTHON_OF_TOOLS)" ]; then echo "==> the tools for Python are not there: make python-tools" >&2; exit 1; fi
 	$(call say,checking the types of the Python package)
 	cd python && MYPYPATH=src "$(PYTHON_OF_TOOLS)" -m mypy
+	cd python && "$(PYTHON_OF_TOOLS)" -m pyright --pythonpath "$(PYTHON_OF_TOOLS)" src
 	$(call say,testing the Python package, its examples and its wheel)
 	cd python && PYTHONPATH="$(CURDIR)/python/src" PYTHONDONTWRITEBYTECODE=1 "$(PYTHON_OF_TOOLS)" -m pytest --quiet \
 		--durations=5 $(ARGS)
@@ -430,7 +438,10 @@ bench: host-inference operators guests ## run the benchmark for some minutes (AR
 	$(HOST_TARGET)/release/bench $(ARGS)
 
 .PHONY: chaos
-chaos: ## kill the server 200 times while it runs 20 jobs (a minute or two)
+chaos: ## kill the server 200 times while it runs 20 jobs, and runs with checkpoints for 1,000 seeds (an hour)
+	$(call say,killing runs with checkpoints)
+	SAGE_TEST_KILLS=167 $(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) --test checkpoints -- \
+		--nocapture kill
 	$(call say,killing the server)
 	SAGE_TEST_CHAOS=1 $(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) --test serve chaos -- --nocapture
 

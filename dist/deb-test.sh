@@ -71,7 +71,7 @@ inside sage-host doctor || [ $? = 3 ]
 
 say "files for shells, man and systemd"
 inside bash -n /usr/share/bash-completion/completions/sage-host
-inside sh -c 'ls /usr/share/man/man1/sage-host* /usr/lib/systemd/system/sage-host@.service' | head -n 30
+inside sh -c 'ls /usr/share/man/man1/sage-host* /usr/lib/systemd/system/sage-host.service /usr/lib/systemd/system/sage-host@.service' | head -n 30
 
 say "removing it"
 inside dpkg --purge sage-host

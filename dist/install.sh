@@ -45,14 +45,17 @@ install_all() {
     install -d "$doc/prometheus" "$doc/grafana"
     install -m 644 "$source"/dist/prometheus/*.yml "$doc/prometheus"
     install -m 644 "$source/dist/grafana/sage-host.json" "$doc/grafana"
-    sed "s|/usr/bin/sage-host|$prefix/bin/sage-host|" "$source/dist/sage-host@.service" >"$unit/sage-host@.service"
-    chmod 644 "$unit/sage-host@.service"
+    for service in sage-host.service sage-host@.service; do
+        sed "s|/usr/bin/sage-host|$prefix/bin/sage-host|" "$source/dist/$service" >"$unit/$service"
+        chmod 644 "$unit/$service"
+    done
 }
 
 uninstall_all() {
     root=$1 prefix=$2
     places "$root$prefix"
-    rm -f "$bin/sage-host" "$bash/sage-host" "$fish/sage-host.fish" "$zsh/_sage-host" "$unit/sage-host@.service"
+    rm -f "$bin/sage-host" "$bash/sage-host" "$fish/sage-host.fish" "$zsh/_sage-host"
+    rm -f "$unit/sage-host.service" "$unit/sage-host@.service"
     rm -f "$man/sage-host.1" "$man"/sage-host-*.1
     rm -f "$doc/LICENSE" "$doc/NOTICE" "$doc/host.toml" "$doc/README.md"
     rm -f "$doc/prometheus/prometheus.yml" "$doc"/prometheus/sage-host.*.yml "$doc/grafana/sage-host.json"

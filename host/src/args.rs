@@ -372,7 +372,8 @@ pub(super) enum CacheAction {
 #[command(after_help = "Kinds:
   map       one record in, one out          key-by   gives each record a key
   filter    one record in, the same or none process  batches in, anything out, with keyed state
-  flat-map  one record in, any number out   source   makes records       sink  takes records
+  flat-map  one record in, any number out   window   sums up windows of event time
+  source    makes records                   sink     takes records
 
 Example:
   sage-host new celsius --kind map

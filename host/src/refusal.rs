@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::ExitCode;
 use super::failure::Failure;
-use sage_admission::Refusal;
+use sage_admission::{Reason, Refusal};
 use sage_machine::ResourceError;
 use sage_models::{ModelError, OTHER_BACKEND, ServiceError};
 use sage_observe::{RunFailure, Summary, colours_wanted};
@@ -74,7 +74,15 @@ fn of_admission(refusal: &Refusal) -> Failure {
             one = one.cause(note);
         }
         drawing.push_str(&hinted(one, reason.hint().as_deref()).text());
-        reasons.push(json!({ "message": reason.to_string(), "notes": reason.notes(), "hint": reason.hint() }));
+        let mut fields = json!({ "message": reason.to_string(), "notes": reason.notes(), "hint": reason.hint() });
+        if let (Reason::Ceiling { tenant, resource, wanted, free, most, .. }, Some(fields)) =
+            (reason, fields.as_object_mut())
+        {
+            let ceiling =
+                json!({ "tenant": tenant, "resource": resource, "requested": wanted, "free": free, "limit": most });
+            fields.insert("ceiling".to_owned(), ceiling);
+        }
+        reasons.push(fields);
     }
     let message = match refusal.reasons.as_slice() {
         [one] => one.to_string(),

@@ -42,6 +42,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         strict: machine.strict,
         tenant: machine.tenant.clone(),
         job: None,
+        slice: None,
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),
         launcher: None,

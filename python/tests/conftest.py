@@ -81,6 +81,7 @@ class Server:
         line = self.process.stdout.readline()
         assert line, "the server did not start"
         self.said = json.loads(line)
+        assert "error" not in self.said, self.said
         self._program = program
 
     def token(self, *options: str) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
-
 import by_field
 import pyarrow as pa
 import pytest
@@ -40,7 +39,7 @@ def test_dataclasses_cross_as_columns_both_ways(inside, component):
     env, out = LocalEnvironment("typed"), []
     stream = env.from_source(iter(readings), schema=Reading).map(Wasm(component("celsius")))
     stream.sink(out, schema=Celsius)
-    assert "schema = { sensor = \"string\", fahrenheit = \"f64\" }" in env.to_toml()
+    assert 'schema = { sensor = "string", fahrenheit = "f64" }' in env.to_toml()
     summary = env.execute(timeout=120)
     assert out == [Celsius(f"s{number}", float(number)) for number in range(5000)]
     assert summary.outcome == "completed" and summary.balanced
@@ -170,7 +169,10 @@ def test_an_exception_of_a_source_or_a_sink_comes_with_its_traceback(inside):
     def raises(record):
         raise ConnectionResetError("of the sink itself")
 
-    for source, sink, error in [(breaks, [], BrokenPipeError), (lambda: [Reading("a", 1.0)], raises, ConnectionResetError)]:
+    for source, sink, error in [
+        (breaks, [], BrokenPipeError),
+        (lambda: [Reading("a", 1.0)], raises, ConnectionResetError),
+    ]:
         env = LocalEnvironment("breaks")
         env.from_source(source, schema=Reading).sink(sink, schema=Reading)
         with pytest.raises(error, match="itself") as caught:
@@ -335,7 +337,7 @@ def test_sound_frames_of_another_program_are_records(program, inside):
 
 
 def test_records_without_the_fields_that_are_read_follow_on_error(inside, component):
-    records = [{"sensor": "a", "fahrenheit": 50.0}, {"sensor": "b"}, "text", {"sensor": "c", "fahrenheit": "hot"}]
+    records = [{"sensor": "a", "fahrenheit": 50.0}, {"sensor": "b"}, [1], {"sensor": "c", "fahrenheit": "hot"}]
     for of_source, of_operator in [("skip", None), (None, "skip")]:
         env, out = LocalEnvironment("lacking"), []
         stream = env.from_source(iter(records), on_error=of_source)
@@ -361,7 +363,10 @@ PIPELINES = [
     (SOURCE.replace('"in.sock"', '""'), 'path of source "in" is empty'),
     (SOURCE.replace("schema", 'key = "n"\nschema'), "key of source"),
     (SOURCE.replace("discard = {}", "socket = {}"), "path"),
-    (SOURCE.replace("discard = {}", 'socket = { path = "o", columns = true, fields = ["n as a"] }'), "keep their names"),
+    (
+        SOURCE.replace("discard = {}", 'socket = { path = "o", columns = true, fields = ["n as a"] }'),
+        "keep their names",
+    ),
     (
         SOURCE.replace("schema = {", "# {").replace("discard = {}", 'socket = { path = "o", columns = true }'),
         "columns, but nothing names the fields of its records",
@@ -416,5 +421,3 @@ def test_a_listener_is_a_unix_socket(inside):
     with socket.socket(socket.AF_UNIX) as caller:
         caller.connect("a.sock")
     listener.close()
-
-

@@ -238,7 +238,9 @@ def test_a_value_of_another_type_costs_its_record_and_is_named():
     assert sorted(bad) == [row for row, name in enumerate(names) if name]
     for row, reason in bad.items():
         assert f"Error: field {names[row]!r} of Everything " in reason, (names[row], reason)
-    assert any("'place' of Everything has 'lat', which is 'north', and a number is wanted" in why for why in bad.values())
+    assert any(
+        "'place' of Everything has 'lat', which is 'north', and a number is wanted" in why for why in bad.values()
+    )
     assert all(one == good for one, name in zip(read, names) if name is None)
 
 
@@ -315,7 +317,9 @@ def test_columns_of_another_length_are_refused():
         def short(batch: by_field.Readings) -> by_field.Readings:
             return by_field.Readings(batch.sensor, given)
 
-        with pytest.raises(RuntimeError, match="column 'celsius' of Readings has . values, and the batch has 2 records"):
+        with pytest.raises(
+            RuntimeError, match="column 'celsius' of Readings has . values, and the batch has 2 records"
+        ):
             batch_of(short, [("a", 1.0), ("b", 2.0)])
 
 
@@ -341,4 +345,3 @@ def test_text_columns_are_decoded_when_they_are_asked_for():
         list(lazy)
     lazy = sage_guest._columns.Texts(contract.Column([0, 1, 3], "aß".encode()))
     assert list(lazy) == ["a", "ß"] and lazy[1] == "ß" and lazy[:1] == ["a"] and lazy == ["a", "ß"]
-

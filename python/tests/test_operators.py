@@ -11,7 +11,7 @@ import sys
 import authored
 import pytest
 
-from sage_host import LocalEnvironment, OperatorError, PipelineFailed, RemoteEnvironment
+from sage_host import InvalidPipeline, LocalEnvironment, OperatorError, PipelineFailed, RemoteEnvironment
 from sage_host.packing import python_operator
 from sage_host.wiring import wire
 
@@ -89,16 +89,16 @@ def test_what_a_guest_printed_before_it_failed_is_in_the_failure(inside, isolati
 
 
 def test_an_error_of_open_is_told_before_any_record(inside, isolation):
-    for config, message in [
-        ({"fail_in_open": True}, "offset 666 is not allowed"),
-        ({"ofset": 1}, "config has no key 'ofset'; it has offset, fail_in_open"),
-        ({"offset": "1"}, "field 'offset' of config is \"1\", and a number is wanted"),
+    for config, error, message in [
+        ({"fail_in_open": True}, PipelineFailed, "offset 666 is not allowed"),
+        ({"ofset": 1}, InvalidPipeline, 'unknown key "ofset" in config of operator "to_celsius" .line'),
+        ({"offset": "1"}, InvalidPipeline, "offset"),
     ]:
         env = local("opens", isolation=isolation)
         env.from_batch(readings(1)).map(authored.to_celsius, config=config).discard()
-        with pytest.raises(PipelineFailed, match=message.replace("(", r"\(")) as caught:
+        with pytest.raises(error, match=message) as caught:
             env.execute()
-        assert caught.value.code in ("open", None)
+        assert getattr(caught.value, "code", None) in ("open", None)
 
 
 def test_too_little_memory_is_told_with_a_hint(inside):

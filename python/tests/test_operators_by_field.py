@@ -111,7 +111,9 @@ def test_a_filter_a_flat_map_and_a_key_by_read_fields_and_keep_the_rest(inside, 
 
 def test_a_process_has_state_side_outputs_and_an_end(inside, isolation):
     env, totals, alerts, rejected = local("process", isolation=isolation), [], [], []
-    records = [{"sensor": sensor, "celsius": celsius} for sensor, celsius in [("a", 1), ("b", 50), ("a", -300), ("a", 2)]]
+    records = [
+        {"sensor": sensor, "celsius": celsius} for sensor, celsius in [("a", 1), ("b", 50), ("a", -300), ("a", 2)]
+    ]
     records = [{**record, "celsius": float(record["celsius"])} for record in records]
     counted = env.from_batch(records).key_by("sensor").process(by_field.count, config={"above": 40.0})
     counted.sink(totals)
@@ -125,7 +127,7 @@ def test_a_process_has_state_side_outputs_and_an_end(inside, isolation):
 def test_a_source_and_a_sink_have_fields(inside, isolation):
     env = local("ends", isolation=isolation)
     (inside / "out").mkdir()
-    env.from_source(by_field.made, config={"count": 3000}).sink(
+    env.from_source(by_field.made, config={"count": 60}).sink(
         by_field.written,
         config={"folder": "/out"},
         capabilities={"folders": [{"host": "out", "guest": "/out", "write": True}]},
@@ -133,7 +135,7 @@ def test_a_source_and_a_sink_have_fields(inside, isolation):
     )
     env.execute(timeout=600)
     lines = (inside / "out" / "readings.txt").read_text().splitlines()
-    assert lines == [f"s{number} {number / 2}" for number in range(3000) if number != 13]
+    assert lines == [f"s{number} {number / 2}" for number in range(60) if number != 13]
     letter = json.loads((inside / "dead.jsonl").read_text())
     assert letter["message"] == "6.5 is not written"
 

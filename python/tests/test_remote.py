@@ -158,7 +158,8 @@ def test_over_tcp_records_of_this_process_need_a_folder(elsewhere):
 
 def test_over_tcp_a_token_opens_the_server_and_its_role_decides(elsewhere, component, serve, monkeypatch):
     host = elsewhere / "host.toml"
-    host.write_text("[tenant.blue]\n[tenant.green]\n[tenant.default]\n")
+    # The folders of tests are closed to other users.
+    host.write_text("[serve]\nusers = \"server\"\n[tenant.blue]\n[tenant.green]\n[tenant.default]\n")
     server = serve("--listen", "127.0.0.1:0", "--host", str(host))
 
     def env(**options):

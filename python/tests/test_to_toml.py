@@ -134,6 +134,22 @@ def test_edges_have_fields_keys_names_and_sides():
     ]
 
 
+def test_event_times_and_watermarks_are_written():
+    env = LocalEnvironment("times")
+    times = {"field": "/ts", "format": "%d.%m.%Y %H:%M", "timezone": "Europe/Berlin"}
+    watermark = {"out_of_order": "5s", "idle": "30s", "idle_advances": True}
+    env.from_file("a.jsonl", format="jsonl", event_time=times, watermark=watermark).discard()
+    env.from_source([], name="here", event_time={"field": "ts"}, watermark={}).discard()
+    env.from_source(Wasm("source.wasm"), watermark={"max_ahead": "1h"}).discard()
+    a, here, source = tomllib.loads(env.to_toml())["source"]
+    assert (a["event_time"], a["watermark"]) == (times, watermark)
+    assert (here["event_time"], here["watermark"]) == ({"field": "ts"}, {})
+    assert (source["component"], source["watermark"]) == ("source.wasm", {"max_ahead": "1h"})
+    for wrong in [{"source": Wasm("source.wasm")}, {"source": [], "text": True}]:
+        with pytest.raises(GraphError, match="event_time= "):
+            env.from_source(**wrong, event_time={"field": "ts"})
+
+
 def test_models_limits_and_capabilities_are_written():
     env = LocalEnvironment("models")
     env.model("magika", "magika.onnx", max_rows=64)
@@ -187,3 +203,17 @@ def test_odd_texts_survive():
         document({"operator": [{"config": {"a": None}}]})
     with pytest.raises(TypeError, match="which a pipeline file cannot hold"):
         document({"operator": [{"config": {"a": object()}}]})
+
+
+def test_endless_files_have_their_keys():
+    env = LocalEnvironment("endless")
+    log = env.from_file("/var/log/app*.log", format="jsonl", follow=True)
+    log.sink("out/events-{part}.jsonl.zst", roll={"size": "64MiB", "every": "1m", "idle": "10s"})
+    log.sink("journal.txt", name="journal", append=True)
+    tables = tomllib.loads(env.to_toml())
+    assert tables["source"][0]["file"] == {"path": "/var/log/app*.log", "format": "jsonl", "follow": True}
+    files = [sink["file"] for sink in tables["sink"]]
+    assert files == [
+        {"path": "out/events-{part}.jsonl.zst", "roll": {"size": "64MiB", "every": "1m", "idle": "10s"}},
+        {"path": "journal.txt", "append": True},
+    ]

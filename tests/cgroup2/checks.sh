@@ -75,10 +75,50 @@ examined_without_rights() {
     done
 }
 
+# served: a server whose tenant has a user of its own. The worker of the tenant's job has this user and is in the
+# tenant's group, whose ceilings are root's; a restart adopts the job, and a stop of it leaves no group of the tenant.
+# The server is in a group of its own in a delegated one, like the service (`DelegateSubgroup=`).
+served() {
+    group=$groups/served/sage-host-supervisor
+    echo "+cpu +cpuset +memory +pids" > $groups/cgroup.subtree_control
+    mkdir -p $group
+    printf '%s\n' 'lease_folder = "/leases"' '[tenant.blue]' 'memory = "256MiB"' 'cpus = 0.6' > /tmp/host.toml
+    sed -e 's/^stdin = .*/generate = { rate = 100, payload_bytes = 16 }/' -e 's/^stdout = .*/discard = {}/' \
+        -e 's/^parallelism = 2/parallelism = 1/' /suite/cgroup2/shout.toml > /suite/cgroup2/endless.toml
+    serve() {
+        rm -f /tmp/ready
+        sh -c 'echo 0 > "$0/cgroup.procs" && exec "$@"' $group sage-host serve --state /served --socket /served/s \
+            --listen off --host /tmp/host.toml --output json > /tmp/ready 2> /tmp/served &
+        server=$!
+        until [ -s /tmp/ready ]; do kill -0 $server || { cat /tmp/served; return 1; }; usleep 20000; done
+    }
+    serve || return
+    sage-host submit /suite/cgroup2/endless.toml --name shouts --wait running --tenant blue --socket /served/s \
+        || { cat /tmp/served; return 1; }
+    tenant=$groups/served/sage-host/blue
+    [ "$(cat $tenant/memory.max) $(cat $tenant/cpu.max) $(stat -c %u $tenant/memory.max)" = "268435456 12000 20000 0" ] \
+        || { cat $tenant/memory.max $tenant/cpu.max; return 1; }
+    for folder in "$(find $tenant -name upper-0)" "$(find $tenant -name host)"; do
+        process=$(head -n 1 $folder/cgroup.procs)
+        [ "$(sed -n 's/^Uid:\t\([0-9]*\).*/\1/p' /proc/$process/status)" = 1900000001 ] \
+            || { grep -H Uid /proc/$process/status; return 1; }
+    done
+    kill -9 $server
+    wait $server
+    serve || return
+    grep -q '"adopted":1' /tmp/ready || { cat /tmp/ready; return 1; }
+    sage-host stop shouts --tenant blue --socket /served/s || return
+    until ! sage-host ps --tenant blue --socket /served/s | grep -q 'running\|draining'; do usleep 20000; done
+    [ ! -e $tenant ] || { echo "left behind: $(find $tenant -type d)"; return 1; }
+    kill $server
+    wait $server
+}
+
 check unified live "cgroup v2"
 check delegated live "cgroup v2, in a group handed down" in_group service
 check rootless live "cgroup v2, in a group handed down" as_user
 check run-in-worker-processes shouts "cpu.max=10000 20000" memory.swap.max=0 memory.oom.group=1
+check served served
 check examined examined
 check examined-delegated examined in_group service
 check examined-rootless examined as_user

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 seconds=${1:-10}
 [ $# -gt 0 ] && shift
-targets=${*:-pipeline_file batch json_fields table_wire program_frames epoch_log batch_wire answer_wire message state_changes tensor_wire}
+targets=${*:-pipeline_file batch json_fields table_wire program_frames epoch_log api_bodies job_files control_socket batch_wire answer_wire message state_changes tensor_wire}
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
     why="no nightly toolchain (rustup toolchain install nightly)"
@@ -30,10 +30,11 @@ if [ -n "${SANITIZER:-}" ]; then
 fi
 
 # The targets that need the whole host are built with coverage for the host alone.
-light= heavy=
+light= heavy= features=
 for target in $targets; do
     case $target in
     pipeline_file | batch | json_fields | table_wire | program_frames | epoch_log) light="$light --bin $target" ;;
+    api_bodies | job_files | control_socket) light="$light --bin $target" features="--features serve" ;;
     *) heavy="$heavy --bin $target" ;;
     esac
 done
@@ -42,7 +43,7 @@ echo "fuzz: building $targets"
 unset CARGO_ENCODED_RUSTFLAGS
 # shellcheck disable=SC2086 # options are words
 if [ -n "$light" ]; then
-    CARGO_TARGET_DIR=$target_dir RUSTFLAGS=$coverage cargo +nightly build --release --quiet $light --target "$host"
+    CARGO_TARGET_DIR=$target_dir RUSTFLAGS=$coverage cargo +nightly build --release --quiet $features $light --target "$host"
 fi
 # shellcheck disable=SC2086 # options are words
 if [ -n "$heavy" ]; then
@@ -62,7 +63,9 @@ for target in $targets; do
         done
     fi
     folder=workers
-    case $target in pipeline_file | batch | json_fields | table_wire | program_frames | epoch_log) folder=release ;; esac
+    case $target in
+    pipeline_file | batch | json_fields | table_wire | program_frames | epoch_log | api_bodies | job_files | control_socket) folder=release ;;
+    esac
     if [ -d "corpus/$target" ]; then
         cp "corpus/$target"/* "$corpus"
     fi

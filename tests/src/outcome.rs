@@ -127,6 +127,12 @@ impl Stage {
         self.value[field].as_u64().unwrap_or_else(|| panic!("{:?} has no count {field:?}: {}", self.name, self.value))
     }
 
+    /// A text of the stage.
+    #[track_caller]
+    pub fn text(&self, field: &str) -> &str {
+        self.value[field].as_str().unwrap_or_else(|| panic!("{:?} has no text {field:?}: {}", self.name, self.value))
+    }
+
     /// Count of a failure code.
     pub fn errors(&self, code: &str) -> u64 {
         self.value["errors"][code].as_u64().unwrap_or(0)

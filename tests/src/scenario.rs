@@ -1,5 +1,5 @@
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{PipeReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -109,6 +109,13 @@ impl Scenario {
         self.spawn(self.command("run").args(["--quiet", "--output", "json"]).args(arguments), None)
     }
 
+    /// Starts the pipeline with a pipe as its standard input, and with further arguments.
+    pub fn start_reading<A: AsRef<OsStr>>(&self, input: PipeReader, arguments: impl IntoIterator<Item = A>) -> Running {
+        let mut command = self.command("run");
+        command.args(["--quiet", "--output", "json"]).args(arguments).stdin(input);
+        self.spawned(&mut command)
+    }
+
     /// Runs the pipeline to its end with `input` on standard input.
     pub fn run_fed(&self, input: &[u8]) -> Outcome {
         self.run_fed_with(Some(input.to_vec()), [] as [&str; 0])
@@ -151,18 +158,27 @@ impl Scenario {
         self.spawn(command, None).wait()
     }
 
+    /// Starts a command.
+    pub fn start_command(&self, command: &mut Command) -> Running {
+        self.spawn(command, None)
+    }
+
     fn spawn(&self, command: &mut Command, input: Option<Vec<u8>>) -> Running {
         let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut running = self.spawned(command.stdin(stdin));
+        if let (Some(input), Some(mut stdin)) = (input, running.child.stdin.take()) {
+            // This thread ends by itself: the pipe breaks when the child ends.
+            std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
+        }
+        running
+    }
+
+    fn spawned(&self, command: &mut Command) -> Running {
         let mut child = command
-            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start sage-host: {e}"));
-        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-            // This thread ends by itself: the pipe breaks when the child ends.
-            std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
-        }
         Running {
             stdout: Some(drain(child.stdout.take().unwrap())),
             stderr: Some(drain(child.stderr.take().unwrap())),
@@ -276,6 +292,12 @@ impl Running {
             std::thread::sleep(Duration::from_millis(2));
         }
         self.collect()
+    }
+
+    /// Waits for the end. Returns `true` if SIGKILL ended the run.
+    pub fn was_killed(mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.child.wait().unwrap().signal() == Some(rustix::process::Signal::KILL.as_raw())
     }
 
     /// Waits for the end of a run that is ended by a signal.

@@ -69,17 +69,9 @@ macro_rules! tuples {
         impl<$($part: FixedWidth),*> State for ($($part,)*) {
             #[inline]
             fn decode(bytes: &[u8]) -> Result<Self, Error> {
-                const fn sum(widths: &[usize]) -> usize {
-                    let (mut sum, mut at) = (0, 0);
-                    while at < widths.len() {
-                        sum += widths[at];
-                        at += 1;
-                    }
-                    sum
-                }
-                let widths = [$($part::WIDTH),*];
-                if bytes.len() != sum(&widths) {
-                    return Err(wrong_width("tuple", sum(&widths), bytes.len()));
+                let width = 0 $(+ $part::WIDTH)*;
+                if bytes.len() != width {
+                    return Err(wrong_width("tuple", width, bytes.len()));
                 }
                 let mut rest = bytes;
                 let mut next = |width: usize| {

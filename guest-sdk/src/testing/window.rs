@@ -56,9 +56,12 @@ pub struct Windowed<L> {
     rules: Windows,
     watermark: i64,
     /// The windows by key, start and end.
-    kept: BTreeMap<(Vec<u8>, i64, i64), Kept>,
+    kept: BTreeMap<Place, Kept>,
     late: Vec<Record>,
 }
+
+/// The key, start and end of a window.
+type Place = (Vec<u8>, i64, i64);
 
 #[derive(Debug, Clone)]
 struct Kept {
@@ -135,7 +138,7 @@ impl<L: WindowCalls> Windowed<L> {
     /// Folds the records. Returns those that the operator rejects; then nothing has changed.
     fn fold(&mut self, records: &[(usize, Record)]) -> Vec<Failure> {
         let (mut kept, mut late) = (self.kept.clone(), Vec::new());
-        let mut places: Vec<(u32, (Vec<u8>, i64, i64))> = Vec::new();
+        let mut places: Vec<(u32, Place)> = Vec::new();
         for (row, (_, record)) in (0u32..).zip(records) {
             let (key, time) = record.key_and_time();
             let before = places.len();
@@ -164,7 +167,7 @@ impl<L: WindowCalls> Windowed<L> {
             rows.push(*row);
             slots.push(slot as u32);
         }
-        let before = |place: &&(Vec<u8>, i64, i64)| kept.get(*place).map_or(&[][..], |kept| &kept.accumulator);
+        let before = |place: &&Place| kept.get(*place).map_or(&[][..], |kept| &kept.accumulator);
         let accumulators = Column::of(windows.iter().map(before));
         let mut new = vec![0; windows.len().div_ceil(8)];
         for (slot, place) in windows.iter().enumerate() {
@@ -193,10 +196,10 @@ impl<L: WindowCalls> Windowed<L> {
     /// The session that a record joins. Sessions that become one are merged.
     fn join(
         &mut self,
-        kept: &mut BTreeMap<(Vec<u8>, i64, i64), Kept>,
-        places: &mut [(u32, (Vec<u8>, i64, i64))],
-        (key, start, end): (Vec<u8>, i64, i64),
-    ) -> (Vec<u8>, i64, i64) {
+        kept: &mut BTreeMap<Place, Kept>,
+        places: &mut [(u32, Place)],
+        (key, start, end): Place,
+    ) -> Place {
         let joined: Vec<_> =
             kept.keys().filter(|(other, from, to)| *other == key && *from < end && start < *to).cloned().collect();
         let from = joined.iter().map(|(_, from, _)| *from).fold(start, i64::min);

@@ -6,8 +6,8 @@ use sage_signatures::{AllowedSigners, FileHash, Signature};
 
 use crate::failure::Failure;
 
-/// Checks the files that came with a pipeline before any of them is loaded: each has the bytes that were uploaded, and the
-/// signature that the tenant's policy asks for still counts.
+/// Checks the files that came with a pipeline before any of them is loaded: each has the bytes that were uploaded, and
+/// the signature that the tenant's policy asks for still counts.
 pub(super) fn check_files(order: &JobOrder) -> Result<(), Failure> {
     let signers = order.signers.as_deref().map(AllowedSigners::parse).transpose();
     let signers = signers.map_err(|error| Failure::invalid(format!("the allowed signers cannot be read: {error}")))?;

@@ -1,11 +1,13 @@
-use sage_jobs::{JobCheck, JobError as FileError, JobFolder, JobOrder, Objection, VERSION, read_json, write_json};
+use sage_jobs::{
+    GiveFor, JobCheck, JobError as FileError, JobFolder, JobOrder, Objection, VERSION, read_json, write_json,
+};
 use sage_runtime::engine::{Job, JobError};
 
 use super::args::CheckJobArguments;
-use super::attempt::{options, path_rules};
 use super::came_with::check_files;
-use super::fence;
+use super::confined::Confined;
 use super::hard_limits::hard_limits;
+use super::order_options::{options, path_rules};
 use super::restart_class::restart_class;
 use super::unused_sink::UnusedSink;
 use crate::ExitCode;
@@ -23,10 +25,13 @@ pub(crate) fn check_job(arguments: &CheckJobArguments) -> Result<(), Failure> {
 fn check(order: &JobOrder, folder: &JobFolder) -> JobCheck {
     let mut check = JobCheck { version: VERSION, objection: None, class: None, report: None };
     let shown_as = order.shown_as.as_deref().unwrap_or(&order.pipeline);
-    let read = fence::raise(order, folder).and_then(|()| check_files(order)).and_then(|()| options(order)).and_then(
-        |options| {
+    // The user of the job cannot read signatures.
+    let confined = check_files(order).and_then(|()| Confined::become_one(order, folder, GiveFor::Check));
+    let read = confined.and_then(|confined| Ok((options(order, confined.slice())?, confined))).and_then(
+        |(options, confined)| {
             let paths = (order.pipeline.as_path(), shown_as);
-            Job::from_file_within(paths, &path_rules(order), |_| Box::new(UnusedSink), options).map_err(|e| of_job(&e))
+            Job::from_file_within(paths, &path_rules(order, confined.secrets()), |_| Box::new(UnusedSink), options)
+                .map_err(|e| of_job(&e))
         },
     );
     let job = match read {

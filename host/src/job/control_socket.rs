@@ -32,9 +32,15 @@ pub(super) struct ControlSocket {
     thread: Option<JoinHandle<()>>,
 }
 
-impl ControlSocket {
+/// A control socket at which nobody is served yet.
+pub(super) struct ControlListener {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl ControlListener {
     /// Listens at a path, where the socket of an earlier attempt may lie.
-    pub(super) fn bind(path: &Path, state: &Arc<JobState>, stop: StopRequests) -> Result<Self, Failure> {
+    pub(super) fn bind(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let length = path.as_os_str().as_bytes().len();
         if length > LONGEST_PATH {
@@ -43,14 +49,23 @@ impl ControlSocket {
         }
         let listener = listen(path);
         let listener = listener.map_err(|error| Failure::fault(format!("cannot listen at {shown}: {error}")))?;
+        Ok(Self { path: path.to_owned(), listener })
+    }
+}
+
+impl ControlSocket {
+    /// Serves whoever connects.
+    pub(super) fn serve(socket: ControlListener, state: &Arc<JobState>, stop: StopRequests) -> Result<Self, Failure> {
+        let ControlListener { path, listener } = socket;
         let over = Arc::<AtomicBool>::default();
         let accept = {
             let (state, over) = (Arc::clone(state), Arc::clone(&over));
             move || accept_until(&listener, &state, &stop, &over)
         };
         let thread = thread::Builder::new().name("control".to_owned()).spawn(accept);
-        let thread = thread.map_err(|error| Failure::fault(format!("cannot listen at {shown}: {error}")))?;
-        Ok(Self { path: path.to_owned(), over, thread: Some(thread) })
+        let failed = |error| Failure::fault(format!("cannot listen at {}: {error}", path.display()));
+        let thread = Some(thread.map_err(failed)?);
+        Ok(Self { path, over, thread })
     }
 }
 
@@ -115,6 +130,7 @@ impl Drop for ControlSocket {
         self.over.store(true, Ordering::Release);
         // The thread waits for a connection. If none can be made, the end of the process ends it.
         let woken = UnixStream::connect(&self.path).map(|woken| woken.shutdown(Shutdown::Both)).is_ok();
+        // The server removes the socket of a job with a user of its own.
         let _ = fs::remove_file(&self.path);
         if let Some(thread) = self.thread.take().filter(|_| woken) {
             // The panic hook has already reported a panic of the thread.

@@ -4,28 +4,17 @@ use sage_jobs::{JobFolder, JobOrder};
 use sage_machine::cgroup::CgroupReach;
 use sage_process::lockdown::{JobFence, Reach};
 
-use super::attempt::options;
+use super::order_options::options;
 use crate::ExitCode;
 use crate::failure::Failure;
 use crate::refusal::of_job;
 
-/// Holds this process, and all that it starts, to what its tenant was granted. The owner's jobs have no fence. The
-/// process must have no other thread yet.
+/// What this process, and all that it starts, may still reach, for a job of a tenant.
 ///
 /// The names of a pipeline are checked before; this holds for what names cannot show, such as a symbolic link that a
 /// component made in its folder.
-pub(super) fn raise(order: &JobOrder, folder: &JobFolder) -> Result<(), Failure> {
-    if order.tenant.is_none() {
-        return Ok(());
-    }
-    fence(order, folder)?.raise().map_err(|error| {
-        Failure::of(ExitCode::Refused, &error)
-            .hint("jobs of tenants need landlock with TCP (Linux 6.7); `sage-host doctor` says what this kernel has")
-    })
-}
-
-fn fence(order: &JobOrder, folder: &JobFolder) -> Result<JobFence, Failure> {
-    let options = options(order)?;
+pub(super) fn fence(order: &JobOrder, folder: &JobFolder, slice: Option<&str>) -> Result<JobFence, Failure> {
+    let options = options(order, slice)?;
     let settings = options.host_settings().map_err(|error| of_job(&error))?;
     let mut paths: Vec<(PathBuf, Reach)> = Vec::new();
     let mut add = |path: &Path, reach| paths.push((path.to_owned(), reach));
@@ -71,7 +60,8 @@ fn fence(order: &JobOrder, folder: &JobFolder) -> Result<JobFence, Failure> {
         add(&cache, Reach::Write);
     }
     add(folder.path(), Reach::Write);
-    if let Some(sockets) = order.socket.parent() {
+    // A process that is not root's any more cannot make or remove a socket there anyway.
+    if let Some(sockets) = order.socket.parent().filter(|_| order.user.is_none()) {
         add(sockets, Reach::Write);
     }
     add(&order.data, Reach::Write);

@@ -1,14 +1,15 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sage_jobs::{AliveLock, JobError, JobFolder, JobLog, JobOrder, begin};
+use sage_jobs::{AliveLock, GiveFor, JobError, JobFolder, JobLog, JobOrder, begin};
 use sage_observe::Summary;
 
 use super::args::JobArguments;
 use super::attempt::attempt;
-use super::control_socket::ControlSocket;
+use super::came_with::check_files;
+use super::confined::Confined;
+use super::control_socket::{ControlListener, ControlSocket};
 use super::ending::JobEnding;
-use super::fence;
 use super::job_log::SharedLog;
 use super::job_state::JobState;
 use super::status_writer::StatusWriter;
@@ -49,8 +50,10 @@ fn one_attempt(folder: &JobFolder, order: JobOrder, lock: AliveLock) -> ExitCode
         // The process runs as well with the streams that it was given.
         Printer::new(OutputFormat::Text).failure(&failure);
     }
-    // Before anything starts a thread.
-    let fenced = fence::raise(&order, folder);
+    // The user of the job has no rights in the folder of the socket. Otherwise it is made when signals are watched.
+    let early = order.user.map(|_| ControlListener::bind(&order.socket));
+    // Before anything starts a thread. The user of the job cannot read signatures.
+    let confined = check_files(&order).and_then(|()| Confined::become_one(&order, folder, GiveFor::Attempt));
     let log = SharedLog::new(JobLog::open(folder.logs(), order.attempt));
     log.take_messages();
     let order = Arc::new(order);
@@ -58,11 +61,12 @@ fn one_attempt(folder: &JobFolder, order: JobOrder, lock: AliveLock) -> ExitCode
     let ending = Arc::new(JobEnding::new(folder.clone(), Arc::clone(&state)));
     let fault = remembered_faults();
     let code = guarded(&ending, &fault, || {
-        fenced?;
+        let confined = confined?;
         let signals = SignalWatch::start(order.drain_timeout, Arc::clone(&ending) as _)?;
         let _status = StatusWriter::start(folder.status(), Arc::clone(&state))?;
-        let _socket = ControlSocket::bind(&order.socket, &state, signals.requests())?;
-        let outcome = attempt(&order, &state, &signals, &log);
+        let listener = early.unwrap_or_else(|| ControlListener::bind(&order.socket))?;
+        let _socket = ControlSocket::serve(listener, &state, signals.requests())?;
+        let outcome = attempt((&order, &confined), &state, &signals, &log);
         // A signal that comes now changes nothing any more.
         ending.write(outcome.as_ref().map_err(Clone::clone));
         outcome
@@ -129,6 +133,9 @@ mod tests {
             connect: Vec::new(),
             models: None,
             signers: None,
+            secrets: std::collections::BTreeMap::new(),
+            user: None,
+            cache: None,
             hard_limits: false,
         };
         let state = Arc::new(JobState::new(Arc::new(order)));

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use sage_serve::tls::Fingerprint;
 
 use super::server_args::ServerArguments;
 use crate::printer::OutputFormat;
@@ -169,7 +170,8 @@ pub(crate) enum ContextCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  sage-host context add prod --server https://sage.example --token-file ~/prod.token --tenant blue")]
+  sage-host context add prod --server https://sage.example --token-file ~/prod.token --tenant blue
+  sage-host context add lab --server https://10.0.0.7 --token-file lab.token --pin sha256:9f2c…")]
 pub(crate) struct AddContextArguments {
     /// Name of the context
     #[arg(value_name = "NAME")]
@@ -180,6 +182,12 @@ pub(crate) struct AddContextArguments {
     /// File with the token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// File with the authorities that may have signed the server's certificate, in PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The server's certificate, by its SHA-256, whoever signed it
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) pin: Option<Fingerprint>,
     /// Tenant whose jobs are meant, for a token that sees several
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,

@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 use super::access_args::{AuditArguments, ContextCommand, TenantCommand, TokenCommand};
 use super::component_args::{ComponentsArguments, DeployArguments};
 use super::revision_args::{DiffArguments, RevisionsArguments, RollbackArguments, RolloutArguments};
+use super::secret_args::SecretCommand;
 use super::server_args::ServerArguments;
 use crate::message_format::MessageFormat;
 use crate::printer::OutputFormat;
@@ -58,6 +59,9 @@ pub(crate) enum RemoteCommand {
     /// Make, list and remove the tokens that open the server over TCP.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Keep secrets with the server, for the configuration of operators.
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Show tenants: their ceilings, and what they use.
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -89,6 +93,7 @@ impl RemoteCommand {
             Self::Top(arguments) => arguments.server.output,
             Self::Explain(arguments) => arguments.server.output,
             Self::Token(command) => command.output(),
+            Self::Secret(command) => command.output(),
             Self::Tenant(command) => command.output(),
             Self::Audit(arguments) => arguments.server.output,
             Self::Context(command) => command.output(),
@@ -107,6 +112,7 @@ Examples:
   sage-host serve
   sage-host serve --host host.toml --stop-jobs drain
   sage-host serve --listen off
+  sage-host serve --listen 0.0.0.0:19001 --tls-cert cert.pem --tls-key key.pem --server-name sage.example
   sage-host serve --state /srv/jobs --output json"
 )]
 pub(crate) struct ServeArguments {
@@ -124,6 +130,13 @@ pub(crate) struct ServeArguments {
     /// Name of this server that requests over TCP may use, besides localhost and addresses; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Vec<String>,
+    /// File with the certificate for TCP, and those of its authorities, in PEM: TCP is encrypted then. It is read again
+    /// when it changes [default: tls_cert in [serve] of the host file]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// File with the certificate's private key, in PEM [default: tls_key in [serve] of the host file]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Listen for other machines without encryption: tokens and data can be read on the way
     #[arg(long)]
     pub(crate) insecure_bind: bool,
@@ -133,9 +146,10 @@ pub(crate) struct ServeArguments {
     /// Resources that this host gives away (host.toml), for all jobs
     #[arg(long, value_name = "FILE")]
     pub(crate) host: Option<PathBuf>,
-    /// What becomes of running jobs when the server is stopped
-    #[arg(long, value_enum, default_value_t = StopJobs::Leave, value_name = "WHAT")]
-    pub(crate) stop_jobs: StopJobs,
+    /// What becomes of running jobs when the server is stopped [default: stop_jobs in [serve] of the host file,
+    /// otherwise leave]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) stop_jobs: Option<StopJobs>,
     /// Lowest level of messages shown on stderr: error, warn, info, debug, trace, off
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LevelFilter,

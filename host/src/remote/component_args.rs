@@ -6,8 +6,9 @@ use super::server_args::ServerArguments;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A signature is one of SSH's format, for the namespace sage-host. The server verifies it for tenants that name
-signers in host.toml, and again before each attempt of a job. `submit` and `rollout` send FILE.sig, too, if it exists.
+    after_help = "A signature is one of SSH's format, for the namespace sage-host. The server verifies it for tenants that
+name signers in host.toml, and again before each attempt of a job. `submit` and `rollout` send FILE.sig, too, if it
+exists.
 
 Examples:
   sage-host deploy celsius.wasm

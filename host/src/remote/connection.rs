@@ -27,7 +27,7 @@ pub(super) fn connect(arguments: &ServerArguments) -> Result<Client, Failure> {
     let tenant: Option<TenantName> = place.tenant.as_deref().map(str::parse).transpose().map_err(wrong)?;
     let client =
         Client::of(place.server).map_err(|error| Failure::fault(format!("cannot make a connection: {error}")))?;
-    Ok(client.with_token(token).of_tenant(tenant))
+    Ok(client.with_token(token).of_tenant(tenant).trusting(place.trust))
 }
 
 /// The variable with a token.
@@ -63,6 +63,10 @@ pub(super) fn of_client(error: ClientError) -> Failure {
         ClientError::Connect { .. } => Failure::invalid(error.to_string())
             .hint("start one with `sage-host serve`, or name one with --socket, --server or --context"),
         ClientError::Refused(problem) => of_problem(&problem),
+        ClientError::Tls { ref failure, .. } => {
+            let hint = failure.hint.clone();
+            hint.into_iter().fold(Failure::invalid(error.to_string()), Failure::hint)
+        }
         error => Failure::fault(error.to_string()),
     }
 }

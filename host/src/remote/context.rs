@@ -40,8 +40,14 @@ fn add(arguments: &AddContextArguments, printer: Printer) -> Result<(), Failure>
         return Err(Failure::invalid(format!("\"{}\" is no name: letters, digits, -, _ and .", arguments.name)));
     }
     let server: ServerUrl = arguments.server.parse().map_err(Failure::invalid)?;
-    let unfound = |error| Failure::invalid(format!("cannot find the token file: {error}"));
-    let token_file = arguments.token_file.as_deref().map(std::fs::canonicalize).transpose().map_err(unfound)?;
+    let unfound = |what: &'static str| {
+        move |error: std::io::Error| Failure::invalid(format!("cannot find the file with the {what}: {error}"))
+    };
+    let token_file =
+        arguments.token_file.as_deref().map(std::fs::canonicalize).transpose().map_err(unfound("token"))?;
+    if (arguments.ca.is_some() || arguments.pin.is_some()) && !server.tls {
+        return Err(Failure::invalid(format!("{server} shows no certificate")).hint("write https:// in --server"));
+    }
     if let Some(tenant) = &arguments.tenant {
         tenant.parse::<TenantName>().map_err(|error| Failure::invalid(error.to_string()))?;
     }
@@ -49,6 +55,8 @@ fn add(arguments: &AddContextArguments, printer: Printer) -> Result<(), Failure>
     let added = Context {
         server: server.to_string(),
         token_file,
+        ca: arguments.ca.as_deref().map(std::fs::canonicalize).transpose().map_err(unfound("authorities"))?,
+        pin: arguments.pin.map(|pin| pin.to_string()),
         tenant: arguments.tenant.clone(),
         insecure: arguments.insecure,
     };

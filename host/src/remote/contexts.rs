@@ -34,6 +34,12 @@ pub(super) struct Context {
     /// The file with the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) token_file: Option<PathBuf>,
+    /// The file with the authorities that may have signed the server's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ca: Option<PathBuf>,
+    /// The server's certificate, by its SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pin: Option<String>,
     /// The tenant whose jobs are meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tenant: Option<String>,

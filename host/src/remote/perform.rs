@@ -1,7 +1,7 @@
 use super::args::RemoteCommand;
 use super::{
-    audit, components, context, events, explain, logs, ps, revisions, rollout, savepoint, serve, stop, submit, tenant,
-    token, top, verbs,
+    audit, components, context, events, explain, logs, ps, revisions, rollout, savepoint, secret, serve, stop, submit,
+    tenant, token, top, verbs,
 };
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -28,6 +28,7 @@ pub(crate) fn perform(command: &RemoteCommand, printer: Printer) -> Result<(), F
         RemoteCommand::Top(arguments) => top::top(arguments, printer),
         RemoteCommand::Explain(arguments) => explain::explain(arguments, printer),
         RemoteCommand::Token(command) => token::token(command, printer),
+        RemoteCommand::Secret(command) => secret::secret(command, printer),
         RemoteCommand::Tenant(command) => tenant::tenant(command, printer),
         RemoteCommand::Audit(arguments) => audit::audit(arguments, printer),
         RemoteCommand::Context(command) => context::context(command, printer),

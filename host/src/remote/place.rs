@@ -1,8 +1,9 @@
 use std::path::{Path, PathBuf};
 
 use sage_serve::api::{ServerPlace, ServerUrl};
+use sage_serve::tls::Trust;
 
-use super::contexts::Contexts;
+use super::contexts::{Context, Contexts};
 use super::folder_variable::absolute;
 use super::server_args::ServerArguments;
 use crate::failure::Failure;
@@ -38,6 +39,8 @@ pub(super) struct Place {
     pub(super) server: ServerPlace,
     /// The file with the token, where the options or the context name one.
     pub(super) token_file: Option<PathBuf>,
+    /// Whom to trust to be the server.
+    pub(super) trust: Trust,
     /// The tenant whose jobs are meant.
     pub(super) tenant: Option<String>,
     /// Whether the token may go to another machine without encryption.
@@ -49,6 +52,11 @@ pub(super) fn place_of(options: &ServerArguments) -> Result<Place, Failure> {
     let at = |server| Place {
         server,
         token_file: options.token_file.clone(),
+        trust: match (&options.ca, options.pin) {
+            (_, Some(pin)) => Trust::Pinned(pin),
+            (Some(file), None) => Trust::Authorities(file.clone()),
+            (None, None) => Trust::System,
+        },
         tenant: options.tenant.clone(),
         insecure: options.insecure,
     };
@@ -77,9 +85,20 @@ pub(super) fn place_of(options: &ServerArguments) -> Result<Place, Failure> {
         context.server.parse().map_err(|error| Failure::invalid(format!("context \"{name}\": {error}")))?;
     let mut place = at(ServerPlace::Url(url));
     place.token_file = place.token_file.or_else(|| context.token_file.clone());
+    if place.trust == Trust::System {
+        place.trust = trust_of(context).map_err(|error| Failure::invalid(format!("context \"{name}\": {error}")))?;
+    }
     place.tenant = place.tenant.or_else(|| context.tenant.clone());
     place.insecure |= context.insecure;
     Ok(place)
+}
+
+fn trust_of(context: &Context) -> Result<Trust, String> {
+    Ok(match (&context.ca, &context.pin) {
+        (_, Some(pin)) => Trust::Pinned(pin.parse()?),
+        (Some(file), None) => Trust::Authorities(file.clone()),
+        (None, None) => Trust::System,
+    })
 }
 
 fn default_socket() -> Result<PathBuf, Failure> {

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sage_serve::tls::Fingerprint;
 
 use crate::printer::OutputFormat;
 
@@ -22,6 +23,13 @@ pub(crate) struct ServerArguments {
     /// context]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// File with the authorities that may have signed the server's certificate, in PEM [default: the file of the
+    /// context, otherwise those of the system]
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The server's certificate, by its SHA-256, whoever signed it [default: the one of the context]
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) pin: Option<Fingerprint>,
     /// Tenant whose jobs are meant [default: the one of the token]
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,

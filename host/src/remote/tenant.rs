@@ -24,7 +24,7 @@ pub(super) fn tenant(command: &TenantCommand, printer: Printer) -> Result<(), Fa
         TenantCommand::Show(arguments) => {
             let path = format!("/v1/tenants/{}", segment(&arguments.name)?);
             let tenant: TenantView = connect(&arguments.server)?.of_tenant(None).get(&path).map_err(of_client)?;
-            printer.result(|| bounds(&tenant), &tenant)
+            printer.result(|| bounds(&tenant) + &apart(&tenant), &tenant)
         }
     }
 }
@@ -50,6 +50,21 @@ fn of(used: String, most: Option<String>) -> String {
     most.map_or(used.clone(), |most| format!("{used}/{most}"))
 }
 
+/// What keeps the tenant apart from others, and how hard that is.
+fn apart(tenant: &TenantView) -> String {
+    match tenant.user {
+        Some(user) => format!(
+            "jobs run as user {user}, without capabilities, inside a fence of landlock (hard: the kernel keeps files and \
+             processes of others from them)\n"
+        ),
+        None => {
+            "jobs run as the user of the server, inside a fence of landlock (hard for files, TCP and signals; there is \
+                 no second wall, because the server is not root or users = \"server\" in [serve])\n"
+                .to_owned()
+        }
+    }
+}
+
 fn bounds(tenant: &TenantView) -> String {
     let (used, most) = (&tenant.used, &tenant.ceiling);
     let amount = |amount: Option<f64>| amount.map_or_else(|| "-".to_owned(), |amount| amount.to_string());
@@ -64,6 +79,7 @@ fn bounds(tenant: &TenantView) -> String {
         row("cpus", dash(), amount(most.cpus)),
         row("num_gpus", dash(), amount(most.num_gpus)),
         row("component_bytes", short_size(used.component_bytes), size(most.component_bytes)),
+        row("log_bytes", dash(), size(most.log_bytes)),
         row("requests_per_second", dash(), count(most.requests_per_second.map(u64::from))),
         row("weight", dash(), most.weight.to_string()),
     ];

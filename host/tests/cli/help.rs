@@ -35,6 +35,10 @@ fn every_command_teaches_how_it_is_used() {
         "token new",
         "token ls",
         "token rm",
+        "secret",
+        "secret set",
+        "secret ls",
+        "secret rm",
         "tenant",
         "tenant ls",
         "tenant show",
@@ -61,8 +65,8 @@ fn help_lists_every_command_there_is() {
     let all = sage_host(Path::new("."), &["--help"]).stdout;
     let commands = [
         "run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "cache", "state", "serve", "submit",
-        "ps", "logs", "events", "stop", "start", "restart", "rm", "top", "explain", "token", "tenant", "context",
-        "audit",
+        "ps", "logs", "events", "stop", "start", "restart", "rm", "top", "explain", "token", "secret", "tenant",
+        "context", "audit",
     ];
     for command in commands {
         assert!(all.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not listed:\n{all}");

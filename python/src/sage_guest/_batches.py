@@ -53,7 +53,9 @@ def _values(record: Any, gives: Gives, rows: int) -> List[Raw]:
     return whole((getattr(record, name) for name in names), rows, names, cls.__qualname__)
 
 
-def _in_parts(work: Callable[[Sequence[Raw], int, Bad], List[Raw]], raw: Sequence[Raw], rows: int, bad: Bad) -> List[Raw]:
+def _in_parts(
+    work: Callable[[Sequence[Raw], int, Bad], List[Raw]], raw: Sequence[Raw], rows: int, bad: Bad
+) -> List[Raw]:
     """Calls a function on a batch, and on halves of it if an error of the data stops it, until the record that makes the
     error is alone. It is the only one that is lost then."""
     try:

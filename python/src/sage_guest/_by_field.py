@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from . import _batches, _host
 from ._columns import bitmap
@@ -161,7 +161,9 @@ class Outputs:
             port, record = self._numbers[record.port], record.record
         take = self._takes[port]
         if take is None:
-            raise TypeError(f"{self._function} gave {type(record).__name__}, and its annotation says that it gives nothing")
+            raise TypeError(
+                f"{self._function} gave {type(record).__name__}, and its annotation says that it gives nothing"
+            )
         return port, take(record)
 
     def add(self, records: List[Tuple[int, Tuple[Any, ...]]], key: Optional[bytes], parent: Optional[int]) -> None:

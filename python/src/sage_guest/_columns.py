@@ -12,12 +12,11 @@ import collections.abc
 import datetime
 import decimal
 import itertools
-import operator
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union, overload
 
 from . import _host
-from ._records import _encode as encode_json
 from ._records import _decode as decode_json
+from ._records import _encode as encode_json
 from ._shape import WHOLE, Record, Value
 
 #: The bits of each byte, the least significant first.
@@ -214,20 +213,23 @@ def _plain(case: str) -> Tuple[Callable[[Any, Any, int], Raw], Callable[[Raw, Li
     return read, write
 
 
+def _small(case: str, code: str) -> Tuple[Callable[[Any, Any, int], Raw], Callable[[Raw, List[Any]], Any]]:
+    """A column of numbers of 8 bits, which is `bytes` for either sign."""
+
+    def read(field: Any, children: Any, rows: int) -> Raw:
+        return list(array.array(code, field.values.value))
+
+    def write(raw: Raw, children: List[Any]) -> Any:
+        return field_of(getattr(_host.fields, f"Values_{case}")(array.array(code, raw).tobytes()))
+
+    return read, write
+
+
 def _whole(kind: str) -> Codec:
     size, signed = WHOLE[kind]
     low, high = (-(1 << (size - 1)), (1 << (size - 1)) - 1) if signed else (0, (1 << size) - 1)
     case = f"{'Int' if signed else 'Uint'}{size}s"
-    read, write = _plain(case)
-    if size == 8:
-        code = "b" if signed else "B"
-
-        def read(field: Any, children: Any, rows: int) -> Raw:
-            # A list of bytes of either sign is `bytes`.
-            return list(array.array(code, field.values.value))
-
-        def write(raw: Raw, children: List[Any]) -> Any:
-            return field_of(getattr(_host.fields, f"Values_{case}")(array.array(code, raw).tobytes()))
+    read, write = _small(case, "b" if signed else "B") if size == 8 else _plain(case)
 
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -451,10 +453,10 @@ def _struct(record: Record) -> Codec:
     codecs = [codec(field.value) for field in fields]
     converts = [found.convert for found in codecs]
     unconverts = [
-        _each(found.unconvert, field.value.nullable, f"has {field.attribute!r}, which") for found, field in zip(codecs, fields)
+        _each(found.unconvert, field.value.nullable, f"has {field.attribute!r}, which")
+        for found, field in zip(codecs, fields)
     ]
-    get = operator.attrgetter(*(field.attribute for field in fields)) if len(fields) > 1 else None
-    only = fields[0].attribute
+    names = [field.attribute for field in fields]
 
     def read(field: Any, children: Any, rows: int) -> Raw:
         columns = [
@@ -476,8 +478,7 @@ def _struct(record: Record) -> Codec:
     def unconvert(given: Any) -> Any:
         if not isinstance(given, cls):
             raise wrong(given, cls.__qualname__)
-        values = get(given) if get is not None else (getattr(given, only),)
-        return tuple(change(value) for change, value in zip(unconverts, values))
+        return tuple(change(getattr(given, name)) for change, name in zip(unconverts, names))
 
     def write(raw: Raw, children: List[Any]) -> Any:
         columns = list(zip(*raw)) if raw else [() for _ in fields]

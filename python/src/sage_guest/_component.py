@@ -45,7 +45,9 @@ def component(kind: str, written: Any, method: Optional[str] = None, by_field: b
 
     fields = fields_of(operator)
     if fields is None:
-        raise TypeError(f"the annotations of {operator.function.__qualname__} name classes that its component does not have")
+        raise TypeError(
+            f"the annotations of {operator.function.__qualname__} name classes that its component does not have"
+        )
     takes_config = method is None and operator.parameters == len(PARAMETERS[kind])
     return fields_component(operator, fields, _base(first), _opened, takes_config)
 

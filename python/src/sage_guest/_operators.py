@@ -32,7 +32,7 @@ class Operator(Generic[F]):
         self.function = function
         self.options = options
         self.parameters = _parameters(kind, function)
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]
 
     @property
     def __call__(self) -> F:
@@ -172,9 +172,7 @@ def process(
     >>> count({}, State(b"a", 2))
     {'key': 'a', 'count': 3}
     """
-    return _process(
-        function, open=open, table=table, ports=_ports(ports), end=end, payload=payload, extends=extends
-    )
+    return _process(function, open=open, table=table, ports=_ports(ports), end=end, payload=payload, extends=extends)
 
 
 @overload
@@ -262,9 +260,7 @@ def process_batch(
 ) -> Any:
     """A process that takes whole batches: a dataclass of columns, and the ``State`` of each record's key (the same object
     for the same key). It returns nothing, ``Emit(columns, parents)``, or an iterable of these."""
-    return _process(
-        function, open=open, table=table, ports=_ports(ports), end=end, extends=extends, batch=True
-    )
+    return _process(function, open=open, table=table, ports=_ports(ports), end=end, extends=extends, batch=True)
 
 
 def as_operator(kind: str, function: Union[Operator[Any], Callable[..., Any]]) -> Operator[Any]:

@@ -140,9 +140,9 @@ def _candidates(field: Field, reads: Optional[Reads]) -> List[int]:
     if reads is None or field.value.type in ("list", "struct"):
         return []
     found = []
-    for number, (other, codec) in enumerate(zip(reads.record.fields, reads.codecs)):
+    for number, (other, found_codec) in enumerate(zip(reads.record.fields, reads.codecs)):
         same = other.value._replace(nullable=False) == field.value._replace(nullable=False)
-        if same and codec.convert is None:
+        if same and found_codec.convert is None:
             found.append(number)
     return found
 
@@ -178,10 +178,7 @@ def taker(gives: Gives, function: str) -> Callable[[Any], Tuple[Any, ...]]:
         names[f"_k{number}"] = check
     parts = [f"_k{number}(r.{field.attribute})" for number, field in enumerate(gives.record.fields)]
     return _compiled(
-        "def run(r):\n"
-        "    if r.__class__ is not _out:\n"
-        "        _expected(r)\n"
-        f"    return ({', '.join(parts)},)\n",
+        f"def run(r):\n    if r.__class__ is not _out:\n        _expected(r)\n    return ({', '.join(parts)},)\n",
         names,
     )
 

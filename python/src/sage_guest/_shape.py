@@ -161,7 +161,9 @@ def _column(annotation: Any, where: str) -> Any:
     """The type of the values of a column."""
     bare = typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
     if typing.get_origin(bare) not in _SEQUENCES:
-        raise FieldError(f"{where} is {_word(annotation)}, and no column", "write Column[float], with the type of a value")
+        raise FieldError(
+            f"{where} is {_word(annotation)}, and no column", "write Column[float], with the type of a value"
+        )
     return typing.get_args(bare)[0]
 
 
@@ -205,4 +207,6 @@ def _named(python: Any, word: str, where: str) -> Value:
 
 
 def _word(annotation: Any) -> str:
-    return annotation.__qualname__ if isinstance(annotation, type) and not typing.get_args(annotation) else str(annotation)
+    return (
+        annotation.__qualname__ if isinstance(annotation, type) and not typing.get_args(annotation) else str(annotation)
+    )

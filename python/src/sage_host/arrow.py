@@ -71,7 +71,9 @@ def _plain(type_: Any, where: str) -> Any:
         return pa.float32()
     if types.is_decimal(type_):
         if not 0 <= type_.scale <= type_.precision <= 38:
-            raise GraphError(f"{where} is {type_}", hint="a decimal has at most 38 digits, of which some stand behind the point")
+            raise GraphError(
+                f"{where} is {type_}", hint="a decimal has at most 38 digits, of which some stand behind the point"
+            )
         return pa.decimal128(type_.precision, type_.scale)
     if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
         inner = type_.value_field
@@ -148,7 +150,9 @@ class ArrowBatches:
         for field in self._plain:
             at = batch.schema.get_field_index(field.name)
             if at < 0:
-                raise GraphError(f"a batch has no column {field.name!r}", hint="every batch has the schema of the source")
+                raise GraphError(
+                    f"a batch has no column {field.name!r}", hint="every batch has the schema of the source"
+                )
             column = batch.column(at)
             if column.type != field.type:
                 column = column.cast(field.type)

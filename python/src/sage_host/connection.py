@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -31,6 +33,10 @@ class Endpoint(NamedTuple):
     is_socket: bool
     token: Optional[str]
     tenant: Optional[str]
+    #: The file with the authorities that may have signed the server's certificate. Absent: those of the system.
+    ca: Optional[str] = None
+    #: The server's certificate, by its SHA-256, whoever signed it.
+    pin: Optional[str] = None
 
 
 def default_socket() -> Optional[str]:
@@ -62,21 +68,32 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def find(host: str, port: int, *, path: Optional[str], token: Optional[str], tenant: Optional[str]) -> Endpoint:
+def find(
+    host: str,
+    port: int,
+    *,
+    path: Optional[str],
+    token: Optional[str],
+    tenant: Optional[str],
+    ca: Optional[str] = None,
+    pin: Optional[str] = None,
+    tls: bool = False,
+) -> Endpoint:
     """The server of an environment: the unix socket, then ``contexts.toml``, then ``SAGE_HOST_TOKEN`` over TCP."""
+    tls = tls or ca is not None or pin is not None
     if path is not None:
         return Endpoint(path, True, None, tenant)
     if token is not None:
-        return Endpoint(_url(host, port), False, token, tenant)
+        return Endpoint(_url(host, port, tls), False, token, tenant, ca, pin)
     at = default_socket()
-    if at is not None and is_loopback(host) and _accepts(at):
+    if at is not None and is_loopback(host) and not tls and _accepts(at):
         return Endpoint(at, True, None, tenant)
     known = _from_contexts(host, port, tenant)
     if known is not None:
         return known
     named = os.environ.get(TOKEN)
     if named:
-        return Endpoint(_url(host, port), False, named, tenant)
+        return Endpoint(_url(host, port, tls), False, named, tenant, ca, pin)
     raise ServerError(
         f"there is no way to the server at {host}:{port}: no server listens on the unix socket {at or '(none)'}"
         f"{'' if is_loopback(host) else ' of that machine'}, {contexts_file()} has no context for http(s)://{host}:{port}, "
@@ -85,8 +102,9 @@ def find(host: str, port: int, *, path: Optional[str], token: Optional[str], ten
     )
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(host: str, port: int, tls: bool) -> str:
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _accepts(path: str) -> bool:
@@ -112,15 +130,16 @@ def _from_contexts(host: str, port: int, tenant: Optional[str]) -> Optional[Endp
         url = urlsplit(str(context.get("server", "")))
         if (url.hostname, url.port or 19001) != (host, port):
             continue
+        trust = (context.get("ca"), context.get("pin"))
         token_file = context.get("token_file")
         if token_file is None:
-            return Endpoint(url.geturl(), False, os.environ.get(TOKEN), tenant or context.get("tenant"))
+            return Endpoint(url.geturl(), False, os.environ.get(TOKEN), tenant or context.get("tenant"), *trust)
         try:
             with open(token_file, encoding="utf-8") as file:
                 token = file.read().strip()
         except OSError as error:
             raise ServerError(f"cannot read the token of context {name!r} in {path}: {error}") from None
-        return Endpoint(url.geturl(), False, token, tenant or context.get("tenant"))
+        return Endpoint(url.geturl(), False, token, tenant or context.get("tenant"), *trust)
     return None
 
 
@@ -133,6 +152,25 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+class _PinnedConnection(http.client.HTTPSConnection):
+    """TLS to a server with this very certificate, whatever its name and its time are."""
+
+    def __init__(self, host: str, port: int, timeout: float, pin: str) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        super().__init__(host, port, timeout=timeout, context=context)
+        self._pin = pin.removeprefix("sha256:").replace(":", "").lower()
+
+    def connect(self) -> None:
+        super().connect()
+        shown = hashlib.sha256(self.sock.getpeercert(binary_form=True) or b"").hexdigest()
+        if not hmac.compare_digest(shown, self._pin):
+            self.close()
+            why = f"the server shows the certificate sha256:{shown}, not sha256:{self._pin}"
+            raise ssl.SSLCertVerificationError(why)
 
 
 class Connection:
@@ -148,8 +186,18 @@ class Connection:
         url = urlsplit(at)
         host, port = url.hostname or "", url.port or 19001
         if url.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=timeout, context=ssl.create_default_context())
+            if self.endpoint.pin is not None:
+                return _PinnedConnection(host, port, timeout, self.endpoint.pin)
+            context = self._context()
+            return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         return http.client.HTTPConnection(host, port, timeout=timeout)
+
+    def _context(self) -> ssl.SSLContext:
+        ca = self.endpoint.ca
+        try:
+            return ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            raise ServerError(f"cannot read the authorities in {ca}: {error}") from None
 
     def _send(
         self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str], timeout: float
@@ -161,6 +209,9 @@ class Connection:
         try:
             opened.request(method, path, body=body, headers=named)
             answer = opened.getresponse()
+        except ssl.SSLError as error:
+            opened.close()
+            raise _unsafe(self.endpoint.at, error) from None
         except (OSError, http.client.HTTPException) as error:
             opened.close()
             raise ServerError(
@@ -202,6 +253,19 @@ class Connection:
             raise ServerError(f"the stream from the server broke off: {error}", code="unreachable") from None
         finally:
             opened.close()
+
+
+def _unsafe(at: str, error: ssl.SSLError) -> ServerError:
+    """The error of a connection that would not be to the right server, or not encrypted."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message if getattr(error, "verify_code", 0) else str(error.args[-1])
+        hint = "name the authority's file with ca=, or the certificate's SHA-256 with pin=, as the server prints it"
+    elif error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        why = "the server does not speak TLS on this port"
+        hint = "leave out tls=, ca= and pin=, or write http:// in the context"
+    else:
+        why, hint = str(error), "the server may close connections during the handshake"
+    return ServerError(f"no safe connection to {at}: {why}", hint=hint, code="unsafe")
 
 
 def _problem(status: int, data: bytes) -> SageHostError:

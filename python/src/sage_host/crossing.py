@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Sequence, Tuple
 
@@ -23,9 +22,11 @@ class Giving(Protocol):
 
     def contents(self, records: Sequence[Any]) -> Iterator[Tuple[int, List[frames.Part]]]:
         """The frames of these records: kinds and contents."""
+        ...
 
     def is_whole(self, record: Any) -> bool:
         """Whether a record is a batch by itself."""
+        ...
 
 
 class Payloads:
@@ -78,7 +79,8 @@ def fields_of_class(cls: type) -> Record:
 def schema_of(record: Record) -> Dict[str, Any]:
     """The `schema` of a pipeline file.
 
-    >>> @dataclasses.dataclass
+    >>> from dataclasses import dataclass
+    >>> @dataclass
     ... class Reading:
     ...     sensor: str
     ...     celsius: Optional[float]
@@ -123,6 +125,7 @@ class Taking(Protocol):
 
     def records(self, frame: frames.Frame) -> Iterator[Any]:
         """The records of a frame."""
+        ...
 
 
 class TakingPayloads:

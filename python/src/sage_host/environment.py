@@ -81,6 +81,7 @@ class Environment:
         on_error: Optional[OnError] = None,
         key: Optional[str] = None,
         event_time: Optional[Mapping[str, Any]] = None,
+        watermark: Optional[Mapping[str, Any]] = None,
         headers: Optional[Mapping[str, str]] = None,
         schema: Optional[Mapping[str, Any]] = None,
         **options: Any,
@@ -103,6 +104,7 @@ class Environment:
             "on_error": on_error if on_error is None or isinstance(on_error, str) else dict(on_error),
             "key": key,
             "event_time": dict(event_time) if event_time else None,
+            "watermark": dict(watermark) if watermark is not None else None,
             "headers": dict(headers) if headers else None,
             "schema": dict(schema) if schema else None,
         }
@@ -134,6 +136,8 @@ class Environment:
         *,
         name: Optional[str] = None,
         key: Optional[str] = None,
+        event_time: Optional[Mapping[str, Any]] = None,
+        watermark: Optional[Mapping[str, Any]] = None,
         text: bool = False,
         schema: Any = None,
         parallelism: int = 1,
@@ -153,6 +157,10 @@ class Environment:
         if isinstance(source, (Wasm, PythonOperator, Operator)):
             if key is not None or text or schema is not None:
                 raise GraphError("key=, text= and schema= are for an iterable of this process", hint="use key_by(...)")
+            if event_time is not None:
+                raise GraphError(
+                    "event_time= is for an iterable of this process", hint="the records of an operator have their times"
+                )
             made = _runs("source", source, config)
             stage = self.graph.name_for(name, made.stage_name)
             keys = Settings("source", stage).keys(
@@ -166,7 +174,8 @@ class Environment:
                 models=None,
                 partition=None,
             )
-            return Stream(self, self.graph.add("source", {"name": stage, **keys}, made).name, made)
+            timed = {} if watermark is None else {"watermark": dict(watermark)}
+            return Stream(self, self.graph.add("source", {"name": stage, **keys, **timed}, made).name, made)
         given = (resources, limits, retries, config, capabilities)
         if parallelism != 1 or any(value is not None for value in given):
             raise GraphError(
@@ -175,13 +184,18 @@ class Environment:
             )
         made_name = getattr(source, "__name__", "source")
         if schema is None and (stream := stream_of(source)) is not None:
-            return self._feed(stream, name, made_name, text, key, is_batch=False, schema=stream.schema, on_error=on_error)
+            return self._feed(
+                stream, name, made_name, text, key, is_batch=False, schema=stream.schema, on_error=on_error
+            )
         records = source() if callable(source) and not isinstance(source, AnyIterable) else source
         if not isinstance(records, AnyIterable) or isinstance(records, (str, bytes, Mapping)):
             raise GraphError(
                 f"{source!r} is no source", hint="a source is Wasm(...), an iterable, or a function that returns one"
             )
-        return self._feed(records, name, made_name, text, key, is_batch=False, schema=schema, on_error=on_error)
+        times = {"event_time": event_time, "watermark": watermark}
+        return self._feed(
+            records, name, made_name, text, key, is_batch=False, schema=schema, on_error=on_error, times=times
+        )
 
     def generate(
         self,
@@ -191,14 +205,21 @@ class Environment:
         payload_bytes: Optional[Union[int, str]] = None,
         keys: Optional[int] = None,
         seed: Optional[int] = None,
+        times: Optional[Mapping[str, Any]] = None,
+        watermark: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
     ) -> Stream:
         """Made-up records, the same for the same seed."""
-        asked = {"count": count, "rate": rate, "payload_bytes": payload_bytes, "keys": keys, "seed": seed}
+        asked: Dict[str, Any] = {"count": count, "rate": rate, "payload_bytes": payload_bytes, "keys": keys}
+        asked["seed"] = seed
+        asked["times"] = None if times is None else dict(times)
         made = {key: value for key, value in asked.items() if value is not None}
-        return Stream(
-            self, self.graph.add("source", {"name": self.graph.name_for(name, "generate"), "generate": made}).name
-        )
+        keys_of_source = {
+            "name": self.graph.name_for(name, "generate"),
+            "generate": made,
+            "watermark": None if watermark is None else dict(watermark),
+        }
+        return Stream(self, self.graph.add("source", keys_of_source).name)
 
     def connect(self, **streams: Stream) -> Inputs:
         """Named inputs of the next operator: ``env.connect(left=orders, right=clicks).process(...)``."""
@@ -222,16 +243,23 @@ class Environment:
         is_batch: bool,
         schema: Any,
         on_error: Optional[OnError],
+        times: Optional[Mapping[str, Optional[Mapping[str, Any]]]] = None,
     ) -> Stream:
         how = giving(schema, text if is_batch or text else None)
+        times = times or {}
         if schema is not None and (key is not None or text):
             raise GraphError("key= and text= do not go with schema=", hint='write .key_by("field")')
+        if schema is not None and times.get("event_time") is not None:
+            raise GraphError("event_time= does not go with schema=", hint="give dicts, without schema=")
+        if text and times.get("event_time") is not None:
+            raise GraphError("event_time= names a field, and a text has none", hint="give dicts")
         stdin = {} if text else {"format": "jsonl"}
         keys: Dict[str, Any] = {"name": self.graph.name_for(name, made), "stdin": stdin, "key": key}
         if on_error is not None:
             keys["on_error"] = on_error if isinstance(on_error, str) else dict(on_error)
         if how.schema is not None:
             keys["schema"] = how.schema
+        keys.update({key: None if value is None else dict(value) for key, value in times.items()})
         stage = self.graph.add("source", keys)
         self.feeds.append(Feed(stage, records, is_batch, how))
         return Stream(self, stage.name)
@@ -241,7 +269,9 @@ class Environment:
         taking: Taking
         if schema is not None:
             if not is_record_class(schema) or format != "json":
-                raise GraphError(f"schema= of a sink is {schema!r}", hint='it is a dataclass; format="arrow" gives batches')
+                raise GraphError(
+                    f"schema= of a sink is {schema!r}", hint='it is a dataclass; format="arrow" gives batches'
+                )
             taking, decode = TakingDataclasses(schema), decoder("json")
         elif format == "arrow":
             taking, decode = TakingArrow(), decoder("json")

@@ -160,7 +160,9 @@ class Reader:
         length = self.number() * width
         end = self._at + length
         if end > len(self._data):
-            raise SageHostError("the program sent a frame that is cut", hint="the package and the program are one version")
+            raise SageHostError(
+                "the program sent a frame that is cut", hint="the package and the program are one version"
+            )
         part = self._data[self._at : end]
         self._at = end + (-length % 8)
         return part
@@ -199,7 +201,9 @@ class Reader:
             return [elements[start:end] for start, end in itertools.pairwise(offsets)]
         if kind.type == "struct" and kind.record is not None:
             return list(zip(*(self.values(member.value, rows) for member in kind.record.fields)))
-        raise SageHostError(f"the program sent a field of type {kind.type}", hint="the package and the program are one version")
+        raise SageHostError(
+            f"the program sent a field of type {kind.type}", hint="the package and the program are one version"
+        )
 
 
 class Frame(NamedTuple):
@@ -216,7 +220,9 @@ def read_frame(take: Callable[[memoryview], int]) -> "Frame | None":
         return None
     kind, length = struct.unpack("<QQ", front)
     if length > MOST_BYTES * 4:
-        raise SageHostError(f"the program sent a frame of {length} bytes", hint="the package and the program are one version")
+        raise SageHostError(
+            f"the program sent a frame of {length} bytes", hint="the package and the program are one version"
+        )
     content = exactly(take, length)
     return None if content is None else Frame(kind, content)
 

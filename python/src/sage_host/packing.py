@@ -16,8 +16,7 @@ import tempfile
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import sage_guest
-from sage_guest import Operator
-from sage_guest import _by_field, _component
+from sage_guest import Operator, _by_field, _component
 from sage_guest._described import description
 from sage_guest._operators import as_operator
 from sage_guest._shape import FieldError
@@ -230,7 +229,9 @@ def _of(
     modules.follow(part.imports, file, module if is_package else module.rpartition(".")[0] or module)
     for inside, data in _sdk().items():
         modules.add_file(inside, data)
-    modules.add_file(f"{_APP}.py", _app(kind, module, name, method, sorted(modules.early), is_by_field(described)).encode())
+    modules.add_file(
+        f"{_APP}.py", _app(kind, module, name, method, sorted(modules.early), is_by_field(described)).encode()
+    )
     ports = tuple(operator.options.get("ports", ())) if operator is not None else ()
     return PythonOperator(kind, name, modules.files, config, ports, described)
 

@@ -6,9 +6,9 @@ import dataclasses
 import json
 from typing import Any, Callable, Iterable, List, Union
 
-from .errors import GraphError
+from sage_guest._records import _encode
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+from .errors import GraphError
 
 Taker = Union[List[Any], Callable[[Any], object]]
 
@@ -37,7 +37,7 @@ def line(record: object, text: bool, as_line: bool = True) -> bytes:
         )
         try:
             data = _encode(value).encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise GraphError(
                 f"a source gives {record!r}, which is no value of JSON: {error}",
                 hint="give dicts, lists, texts, numbers",

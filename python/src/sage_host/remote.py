@@ -28,7 +28,8 @@ class RemoteEnvironment(Environment):
 
     The way to the server is its unix socket (if ``host`` is this machine), then a context of
     ``~/.config/sage-host/contexts.toml`` for the same host and port, then TCP with the token in ``SAGE_HOST_TOKEN``.
-    ``socket`` and ``token`` choose one of them.
+    ``socket`` and ``token`` choose one of them. ``tls`` speaks TLS with ``token`` or the variable: ``ca`` is a file with
+    the authorities that may have signed the server's certificate, and ``pin`` is the SHA-256 of the certificate itself.
 
     Relative paths of data lead from ``folder``, on the machine of the server. Lists, functions and iterables of this process
     become files in ``work_folder``, which both sides must reach: over the unix socket a temporary folder will do.
@@ -43,6 +44,9 @@ class RemoteEnvironment(Environment):
         socket: Optional[PathLike] = None,
         token: Optional[str] = None,
         tenant: Optional[str] = None,
+        tls: bool = False,
+        ca: Optional[PathLike] = None,
+        pin: Optional[str] = None,
         folder: Optional[PathLike] = None,
         work_folder: Optional[PathLike] = None,
         isolation: Optional[str] = None,
@@ -58,6 +62,7 @@ class RemoteEnvironment(Environment):
         self._socket = None if socket is None else os.fspath(socket)
         self._token = token
         self._tenant = tenant
+        self._tls: Dict[str, Any] = {"tls": tls, "ca": None if ca is None else os.fspath(ca), "pin": pin}
         self._work_folder = None if work_folder is None else os.path.abspath(os.fspath(work_folder))
         self._asked: Dict[str, Any] = {"isolation": isolation, "restart": restart, "labels": dict(labels or {})}
         if drain_timeout is not None:
@@ -65,7 +70,7 @@ class RemoteEnvironment(Environment):
 
     def endpoint(self) -> Endpoint:
         """The server, as it would be reached now."""
-        return find(self.host, self.port, path=self._socket, token=self._token, tenant=self._tenant)
+        return find(self.host, self.port, path=self._socket, token=self._token, tenant=self._tenant, **self._tls)
 
     def job(self, name: str) -> "RemoteJob":
         """A job of the server, by its name."""

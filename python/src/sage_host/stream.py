@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
-from .component import PathLike, Wasm
+from .component import Wasm
 from .errors import GraphError
 from .graph import Edge, Runs, Settings
 from .packing import PythonOperator, python_operator

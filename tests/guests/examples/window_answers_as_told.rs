@@ -46,8 +46,10 @@ impl Aggregator for Guest {
     }
 
     fn merge(left: Column, right: Column) {
-        let mut merged: Vec<String> =
-            entries(&left).zip(entries(&right)).map(|(left, right)| format!("{} {}", text(left), text(right))).collect();
+        let mut merged: Vec<String> = entries(&left)
+            .zip(entries(&right))
+            .map(|(left, right)| format!("{} {}", text(left), text(right)))
+            .collect();
         match merged.iter().find_map(|sum| command(sum)).map(str::to_owned).as_deref() {
             Some("merge is silent") => return,
             Some("merge answers too few") => drop(merged.pop()),

@@ -13,6 +13,8 @@ pub use bindings::fields_source::exports::sage::operator::fields_reader::Progres
 pub use bindings::host::sage::operator::{edges, inference, log, metrics, output, types};
 pub use bindings::process::sage::operator::state;
 pub use bindings::source::exports::sage::operator::reader::Progress;
+pub use bindings::window::sage::operator::windows::Closing;
+pub use bindings::window::sage::operator::windows_output;
 pub use fields::{Field, FieldBatch, Table, Values};
 pub use fields_kinds::{
     FieldsFlatMapper, FieldsKeySelector, FieldsMapper, FieldsPredicate, FieldsProcessor, FieldsReader, FieldsWriter,
@@ -20,8 +22,6 @@ pub use fields_kinds::{
 pub use kinds::{Exported, FlatMapper, KeySelector, Mapper, Predicate, Processor, Reader, Writer};
 pub use told::{told, told_by, words_of};
 pub use types::{Batch, Column, Context};
-pub use bindings::window::sage::operator::windows::Closing;
-pub use bindings::window::sage::operator::windows_output;
 pub use window_kinds::{Aggregator, FieldsAggregator};
 pub use words::{
     POISON, batch_of, broken, column, echo, entries, keep_all, number, poison_row, poisoned, reject_poison, rows,

@@ -79,6 +79,8 @@ needs! {
     Script = "script",
     /// The program ssh-keygen(1), from `make ssh-keygen`.
     SshKeygen = "ssh-keygen",
+    /// The program strace(1).
+    Strace = "strace",
     /// The kernel's folder `/sys`.
     Sysfs = "sysfs",
     /// Instances in threads of the host, without `SAGE_TEST_ISOLATION=process`.

@@ -57,12 +57,12 @@ impl<'a> Writer<'a> {
             self.log.write_all(two.as_bytes()).unwrap();
             self.written += 1;
         }
-        if next(seed) % 3 == 0 {
+        if next(seed).is_multiple_of(3) {
             self.rotations += 1;
             // Some old files match the pattern, and some do not. A file that no run has seen under a name of the source
             // is no file of the source.
             let was_seen = numbers(self.scenario).binary_search(&self.first).is_ok();
-            let to = if was_seen && next(seed) % 2 == 0 { "old" } else { "app.old" };
+            let to = if was_seen && next(seed).is_multiple_of(2) { "old" } else { "app.old" };
             let to = format!("{to}-{}.log", self.rotations);
             fs::rename(self.scenario.path().join("app.log"), self.scenario.path().join(to)).unwrap();
             // The program learns of the rotation a little later.

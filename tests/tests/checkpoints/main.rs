@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod ends;
+mod faults;
 mod following;
 mod kills;
 mod parts;
 mod refusals;
+mod rescaling;
 mod savepoints;
 mod scene;

@@ -237,7 +237,7 @@ fn appended_records_come_once_and_what_others_appended_stays_however_often_a_run
             run.gone();
             // Nothing of the run follows, so its own end is still known.
             let mut file = fs::File::options().append(true).open(&path).unwrap();
-            if next(&mut seed) % 2 == 0 && fs::read(&path).unwrap().ends_with(b"\n") {
+            if next(&mut seed).is_multiple_of(2) && fs::read(&path).unwrap().ends_with(b"\n") {
                 std::io::Write::write_all(&mut file, b"other\n").unwrap();
                 others += 1;
             }

@@ -18,7 +18,7 @@ fn a_pipeline_that_has_changed_is_refused_with_the_difference() {
     let scenario = interrupted(&scene);
     let pipeline = fs::read_to_string(scenario.path().join("pipeline.toml")).unwrap();
     for (from, to, said) in [
-        ("parallelism = 2", "parallelism = 3", "\"count\" was process, 2 instances of 1 lanes, and is process, 3"),
+        ("name = \"out\"", "name = \"renamed\"", "the pipeline has no \"out\" any more"),
         ("name = \"copy\"", "name = \"other\"", "the pipeline has no \"copy\" any more"),
         ("name = \"counted\"", "name = \"new\"", "they are of the pipeline \"counted\", and this is \"new\""),
         ("keys = 200", "keys = 201", "it generates other records now"),
@@ -67,7 +67,10 @@ fn a_second_run_on_the_same_checkpoints_is_refused_by_name() {
     let elsewhere = CHECKPOINT.replace("\"state\"", &format!("\"{}\"", scenario.path().join("state").display()));
     other.pipeline(&scene.pipeline(&elsewhere));
     let said = format!("are in use by process {}", first.id());
+    // It lasts as long as the other one needs to look at it.
+    first.signal(Signal::STOP);
     other.run().expect_exit(2).expect_stderr(&said);
+    first.signal(Signal::CONT);
     first.wait().expect_exit(0);
 }
 

@@ -196,3 +196,97 @@ file = {{ path = "first.txt" }}
     );
     Scene::new("components", stages, &["first.txt"])
 }
+
+/// Readings a little out of order, and a few that are hours late, in windows of a minute and in sessions.
+pub(super) fn windowed() -> Scene {
+    // A key is silent in every other spell of 5,000 seconds, which ends its session.
+    let key = |n: usize| if n / 5000 % 2 == n % 2 { n % 20 } else { 20 + n % 20 };
+    let row = |n: usize| {
+        // Far more than event time lags behind the records, whose batches have 4,096 of them.
+        let late = if n > 22_000 && n.is_multiple_of(97) { 20_000 } else { n % 7 };
+        format!("{},k{},{}\n", 1_767_225_600 + n - late, key(n), n % 31)
+    };
+    let csv = "time,key,celsius\n".to_owned() + &(0..40_000).map(row).collect::<String>();
+    let stages = format!(
+        r#"
+[[source]]
+name = "in"
+file = {{ path = "readings.csv", format = "csv" }}
+key = "key"
+event_time = {{ field = "time", format = "unix" }}
+watermark = {{ out_of_order = "10s" }}
+[[operator]]
+name = "minutes"
+component = "{mean}"
+input = "in"
+partition = "key"
+parallelism = 2
+window = {{ tumbling = "1m" }}
+[[operator]]
+name = "spells"
+component = "{mean}"
+input = "in"
+partition = "key"
+window = {{ session = "5m" }}
+[[sink]]
+name = "out"
+input = "minutes"
+file = {{ path = "minutes.jsonl" }}
+[[sink]]
+name = "out-spells"
+input = "spells"
+file = {{ path = "spells.jsonl" }}
+[[sink]]
+name = "out-late"
+input = "minutes.late"
+file = {{ path = "late.csv" }}
+"#,
+        mean = operator("windowed_mean").display()
+    );
+    let mut scene = Scene::new("windowed", stages, &["minutes.jsonl", "spells.jsonl", "late.csv"]);
+    scene.files = vec![("readings.csv", csv)];
+    scene
+}
+
+/// Records whose newest times come first, counted by key, with rejects beside: event time stands still for most of a
+/// run.
+pub(super) fn timed() -> Scene {
+    let record = |n: usize| {
+        let second = if n < RISING { n } else { n % RISING };
+        format!("{{\"k\":\"{}\",\"ts\":{}}}\n", n % 50, 1_577_836_800 + second)
+    };
+    let stages = format!(
+        r#"
+[[source]]
+name = "in"
+file = {{ path = "in.jsonl", format = "jsonl" }}
+key = "k"
+event_time = {{ field = "ts", format = "unix" }}
+watermark = {{ out_of_order = "10s" }}
+[[operator]]
+name = "pass"
+component = "{celsius}"
+input = "in"
+[[operator]]
+name = "count"
+component = "{count}"
+input = ["in", "pass.rejects"]
+partition = "key"
+parallelism = 2
+[[sink]]
+name = "out"
+input = ["count", "pass"]
+file = {{ path = "counts.txt" }}
+"#,
+        celsius = operator("json_celsius").display(),
+        count = operator("count").display()
+    );
+    let mut scene = Scene::new("timed", stages, &["counts.txt"]);
+    scene.files = vec![("in.jsonl", (0..30 * RISING).map(record).collect())];
+    scene
+}
+
+/// Number of records of [`timed`] whose times rise.
+const RISING: usize = 1000;
+/// The event time that a run of [`timed`] reaches: that of the newest record, less ten seconds.
+pub(super) const REACHED: &str = "2020-01-01T00:16:29Z";

@@ -150,7 +150,7 @@ fn a_merge_that_fails_costs_the_record_that_joins_the_sessions() {
         ("merge panics", Codes::PANIC, "as told"),
     ];
     each(&cases, |&(told, code, message)| {
-        let (_, outcome) = run("window_answers_as_told", sessions, &input(told));
+        let (_scenario, outcome) = run("window_answers_as_told", sessions, &input(told));
         outcome.expect_exit(0).expect_conservation();
         let letters = outcome.dead_letters("dead.jsonl");
         assert_eq!(letters.len(), 1, "{told}: {outcome:?}");

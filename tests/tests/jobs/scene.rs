@@ -95,6 +95,9 @@ impl Scene {
             connect: Vec::new(),
             models: None,
             signers: None,
+            secrets: std::collections::BTreeMap::new(),
+            user: None,
+            cache: None,
             hard_limits: false,
         }
     }

@@ -1,11 +1,11 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::over_tcp::{done_as, run_as, token};
-use super::serving::{Serving, generating, text};
+use super::serving::{FIRST_USER, Serving, generating, text};
 
 /// A pipeline that copies lines of a file to another.
 fn copying(from: &str, to: &str) -> String {
@@ -22,6 +22,11 @@ fn tenant_with_folders() -> (tempfile::TempDir, Serving, String) {
         fs::create_dir(folder).unwrap();
     }
     fs::write(read.join("in.txt"), "granted\n").unwrap();
+    // The users of tenants reach them, and blue's, the first one, may write.
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        chown(&open, Some(FIRST_USER), None).unwrap();
+    }
     let host = format!(
         "[tenant.blue]\nfolders = [{{ path = {open:?}, write = true }}, {{ path = {read:?} }}]\n[tenant.green]\n"
     );
@@ -112,7 +117,7 @@ fn a_process_in_the_groups_of_a_job_may_not_use_the_socket_of_the_owner() {
         inside.wait().unwrap();
         said
     };
-    let groups = groups_named(Path::new("/sys/fs/cgroup"), &id, 6);
+    let groups = groups_named(Path::new("/sys/fs/cgroup"), &id, 8);
     if groups.is_empty() {
         return sage_test_support::skip(sage_test_support::Need::Cgroup, "the job has no control groups");
     }
@@ -123,7 +128,7 @@ fn a_process_in_the_groups_of_a_job_may_not_use_the_socket_of_the_owner() {
 }
 
 /// The folders of this name at most so many levels below a folder.
-fn groups_named(folder: &Path, name: &str, levels: u32) -> Vec<String> {
+pub(crate) fn groups_named(folder: &Path, name: &str, levels: u32) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -104,6 +104,8 @@ fn a_full_disk_makes_the_server_read_only_and_jobs_go_on() {
     let answer = serving.client().json::<Value>("POST", "/v1/jobs/a/start", &[], Vec::new());
     let sage_serve::api::ClientError::Refused(problem) = answer.unwrap_err() else { panic!("no problem") };
     assert_eq!((problem.status, problem.code.as_str()), (503, "read-only"));
+    let health = super::over_tcp::ask(&serving, "GET", "/v1/healthz", &[], "");
+    assert!(health.status == 503 && health.body.contains("takes no writes"), "{health:?}");
 
     let listed = serving.done(&["ps"]);
     assert!(listed.contains("a     running"), "{listed}");

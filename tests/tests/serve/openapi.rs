@@ -198,6 +198,9 @@ fn real_answers_are_what_the_document_says() {
     api.check("PUT", operation, &file, None, 201);
     api.check("GET", operation, &file, None, 200);
     api.check("GET", "/v1/components", "/v1/components", None, 200);
+    // Its pipeline has no checkpoints.
+    let (operation, savepoint) = of_job("/savepoint");
+    api.check("POST", &operation, &savepoint, Some(&json!({ "name": "first", "stop": false })), 409);
     for (verb, status) in [("restart", 202), ("stop", 202)] {
         let (operation, path) = of_job(&format!("/{verb}"));
         api.check("POST", &operation, &path, Some(&json!({})), status);
@@ -253,6 +256,9 @@ fn check_access(api: &mut Api<'_>) {
     api.check("GET", "/v1/session", "/v1/session", None, 200);
     let made = api.check("POST", "/v1/tokens", "/v1/tokens", Some(&json!({ "role": "read" })), 201);
     api.check("GET", "/v1/tokens", "/v1/tokens", None, 200);
+    api.check("PUT", "/v1/secrets/{secret}", "/v1/secrets/key", Some(&json!({ "a": "value" })), 201);
+    api.check("GET", "/v1/secrets", "/v1/secrets", None, 200);
+    api.check("DELETE", "/v1/secrets/{secret}", "/v1/secrets/key", None, 204);
     api.check("POST", "/v1/session", "/v1/session", Some(&json!({ "token": made["token"] })), 201);
     api.check("DELETE", "/v1/session", "/v1/session", None, 204);
     let others = ["/v1/tenants", "/v1/tenants/{tenant}", "/v1/audit"];

@@ -144,4 +144,71 @@ fn a_ceiling_of_cpu_or_memory_is_kept_by_the_kernel_or_the_job_is_refused() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{said}");
     assert!(said.contains("doctor"), "{said}");
+    let log = serving.log();
+    assert!(log.contains("jobs of tenants with a ceiling of CPU or memory are refused here (blue)"), "{log}");
+}
+
+/// An endless pipeline with an operator that has these resources.
+fn with_resources(serving: &Serving, resources: &str) -> std::path::PathBuf {
+    serving.file("same.wasm", sage_tests::WatGuest::default().build());
+    let operator = format!(
+        "[[operator]]\nname = \"same\"\ncomponent = \"same.wasm\"\ninput = \"in\"\nresources = {{ {resources} }}\n"
+    );
+    let pipeline = ENDLESS.replace("input = \"in\"", "input = \"same\"") + &operator;
+    serving.file("r.toml", pipeline)
+}
+
+#[test]
+fn a_pipeline_above_the_ceiling_of_its_tenant_is_refused_with_the_arithmetic() {
+    let mut serving = Serving::with_host(
+        "[tenant.blue]\nmemory = \"200MiB\"\nnum_gpus = 0.5\n\
+         [[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\n",
+    );
+    serving.start();
+    let blue = token(&serving, &["--tenant", "blue", "--role", "deploy"]);
+    for (resources, resource, numbers) in [
+        ("memory = \"1GiB\"", "memory", ["200MiB", "200MiB"]),
+        ("memory = \"64MiB\", num_gpus = 0.6", "GPUs", ["0.5", "0.5"]),
+    ] {
+        let pipeline = with_resources(&serving, resources);
+        let text_of = std::fs::read_to_string(&pipeline).unwrap();
+        let digest = sage_serve::store::Digest::of(&std::fs::read(serving.path("same.wasm")).unwrap()).to_string();
+        // The program uploads the component and shows the refusal with its exit code.
+        let output = run_as(&serving, &blue, &["submit", text(&pipeline), "--dry-run"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("of tenant \"blue\"'s"), "{said}");
+        let request = serde_json::json!({
+            "pipeline": text_of, "path": pipeline, "files": { "same.wasm": digest }, "dry_run": true
+        });
+        let refused = ask_as(&serving, &blue, "POST", "/v1/jobs", &request.to_string());
+        let said = refused.json();
+        assert_eq!((refused.status, refused.code().as_str()), (403, "quota"), "{said}");
+        assert_eq!(said["resource"], resource, "{said}");
+        assert_eq!([&said["free"], &said["limit"]], numbers, "{said}");
+        assert!(!said["requested"].is_null() && said["hint"].as_str().unwrap().contains("[tenant.blue]"), "{said}");
+    }
+}
+
+#[test]
+fn shares_of_devices_count_for_their_tenant_and_a_job_beyond_them_waits() {
+    let mut serving = Serving::with_host(
+        "[tenant.blue]\nnum_gpus = 0.5\n[tenant.green]\n\
+         [[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\n",
+    );
+    serving.start();
+    let [blue, green] = ["blue", "green"].map(|tenant| token(&serving, &["--tenant", tenant, "--role", "deploy"]));
+    let pipeline = with_resources(&serving, "memory = \"32MiB\", num_gpus = 0.3");
+    done_as(&serving, &blue, &["submit", text(&pipeline), "--name", "first", "--wait", "running"]);
+    done_as(&serving, &blue, &["submit", text(&pipeline), "--name", "second"]);
+    wait_until("the second waits for its tenant", || {
+        let job = ask_as(&serving, &blue, "GET", "/v1/jobs/second", "").json();
+        (job["state"] == "queued" && job["code"] == "tenant-full").then_some(())
+    });
+    // Another tenant is not held up.
+    done_as(&serving, &green, &["submit", text(&pipeline), "--name", "other", "--wait", "running"]);
+    done_as(&serving, &blue, &["stop", "first", "--abort"]);
+    wait_until("the second runs", || {
+        (ask_as(&serving, &blue, "GET", "/v1/jobs/second", "").json()["state"] == "running").then_some(())
+    });
 }

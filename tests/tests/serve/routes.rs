@@ -13,6 +13,7 @@ fn filled(path: &str, tenant: &str) -> String {
     let names = [
         ("{tenant}", tenant),
         ("{name}", "none"),
+        ("{secret}", "none"),
         ("{digest}", &digest),
         ("{id}", "aaaaaaaaaaaa"),
         ("{revision}", "1"),

@@ -2,6 +2,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -33,6 +34,8 @@ impl Serving {
     /// A server that has not started, with this text in its host file.
     pub(crate) fn with_host(host: &str) -> Self {
         let root = tempfile::Builder::new().prefix("sg-").tempdir().unwrap();
+        // The users of tenants pass, and list nothing.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let serving = Self { root, child: None, tcp: None };
         let (leases, cache) = (serving.path("leases"), cache_folder());
         let text = format!("lease_folder = {leases:?}\ncache_folder = {cache:?}\n{host}");
@@ -87,15 +90,23 @@ impl Serving {
 
     /// The same with another command that becomes the server.
     pub(crate) fn start_as(&mut self, command: &mut Command) -> Ready {
+        self.try_start_as(command).unwrap_or_else(|| panic!("the server did not start: {}", self.log()))
+    }
+
+    /// The same for a server that may end before it is ready.
+    pub(crate) fn try_start_as(&mut self, command: &mut Command) -> Option<Ready> {
         let log = File::options().append(true).create(true).open(self.path("serve.log")).unwrap();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.child = Some(child);
+        if line.is_empty() {
+            return None;
+        }
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}: {}", self.log()));
         let number = |name: &str| said[name].as_u64().unwrap();
         self.tcp = said["tcp"].as_str().map(|address| address.parse().unwrap());
-        Ready { jobs: number("jobs"), adopted: number("adopted") }
+        Some(Ready { jobs: number("jobs"), adopted: number("adopted") })
     }
 
     /// What the server said on standard error.
@@ -113,6 +124,14 @@ impl Serving {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Ends a server that may have ended already.
+    pub(crate) fn end_of_child(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            child.wait().unwrap();
+        }
     }
 
     /// Ends the server with a signal.
@@ -207,6 +226,9 @@ impl Drop for Serving {
         }
     }
 }
+
+/// The user that the first tenant gets.
+pub(crate) const FIRST_USER: u32 = 1_900_000_001;
 
 /// A pipeline without an end that does nothing with its records.
 pub(crate) const ENDLESS: &str = "\

@@ -171,7 +171,8 @@ fn bytes_that_were_swapped_and_signers_that_were_removed_are_found_before_the_ne
 
     let at = serving.path(&format!("state/tenants/blue/components/{}/{}", &digest.hex()[..2], &digest.hex()[2..]));
     let bytes = fs::read(&at).unwrap();
-    fs::set_permissions(&at, Permissions::from_mode(0o600)).unwrap();
+    // The user of the tenant reads it.
+    fs::set_permissions(&at, Permissions::from_mode(0o644)).unwrap();
     fs::write(&at, fs::read(component(&serving, "other")).unwrap()).unwrap();
     let started = |serving: &Serving| {
         let client = serving.client().of_tenant(Some("blue".parse().unwrap()));

@@ -42,7 +42,7 @@ pub(super) fn operator(name: &str, kind: Kind, parallelism: u32, resources: Reso
 }
 
 fn generate() -> Stage {
-    let spec = GenerateSpec { count: None, rate: None, payload_bytes: 8, keys: None, seed: 0 };
+    let spec = GenerateSpec { count: None, rate: None, payload_bytes: 8, keys: None, seed: 0, times: None };
     stage("numbers", Work::Source(SourceSpec::Generate(spec)))
 }
 

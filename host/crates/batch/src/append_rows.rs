@@ -11,13 +11,13 @@ impl Batch {
         self.meet(other);
         self.payloads.append_rows(&other.payloads, rows);
         if let Some(keys) = other.keys() {
-            self.keys.value.append_rows(keys, rows);
+            self.keys.append_rows(keys, rows);
         }
         if let Some(times) = other.timestamps() {
-            append_rows(&mut self.timestamps.value, times, rows);
+            append_rows(&mut self.timestamps, times, rows);
         }
         if let Some(headers) = other.headers() {
-            self.headers.value.append_rows(headers, rows);
+            self.headers.append_rows(headers, rows);
         }
         if let (Some(own), Some(table)) = (self.table_mut(), other.table()) {
             rows.iter().for_each(|&row| own.append_range(table, row as usize, row as usize + 1));

@@ -100,7 +100,7 @@ impl Batch {
         self.payloads.push_empty(table.len());
         std::mem::swap(&mut **self.table.get_or_insert_default(), table);
         self.by_field = true;
-        (self.textless, self.rows) = (true, None);
+        (self.shape.textless, self.rows) = (true, None);
     }
 }
 

@@ -1,4 +1,5 @@
 use super::Batch;
+use super::record_batch::Time;
 use sage_time::Watermark;
 
 impl Batch {
@@ -16,11 +17,11 @@ impl Batch {
     /// of the receiver, which may have several senders.
     #[must_use]
     pub fn watermark(&self) -> Watermark {
-        self.watermark
+        Watermark { time: self.time.0, idle: self.is_idle }
     }
 
     /// Sets how far event time is behind these records.
     pub fn set_watermark(&mut self, watermark: Watermark) {
-        self.watermark = watermark;
+        (self.time, self.is_idle) = (Time(watermark.time), watermark.idle);
     }
 }

@@ -183,6 +183,9 @@ mod tests {
     use crate::fields::{DataType, FieldType};
     use crate::{Origin, Record};
 
+    /// A stream, the schema of the source, and the reason for which the stream is refused.
+    type Case = (Vec<u8>, Option<Arc<Schema>>, &'static str);
+
     fn payloads(words: &[&[u8]]) -> Vec<u8> {
         let mut batch = Batch::new();
         for word in words {
@@ -229,10 +232,10 @@ mod tests {
         let behind = frame(FrameKind::Payloads, &[&payloads(&[b"a"])[16..], &[0; 8]].concat());
         let offsets = [&number(0)[..], &number(2), &[9, 0, 0, 0, 1, 0, 0, 0], &number(0)].concat();
         let by_field = frame(FrameKind::Fields, &[]);
-        let cases: [(Vec<u8>, Option<Arc<Schema>>, &str); 9] = [
+        let cases: [Case; 9] = [
             (b"GET / HTTP/1.1\r\n\r\n".to_vec(), None, "begins with \"GET / HT\""),
-            (Vec::from([&HELLO[..], &number(9), &number(0)].concat()), None, "a frame of kind 9"),
-            (Vec::from([&HELLO[..], &number(4), &number(0)].concat()), None, "a frame of kind 4"),
+            ([&HELLO[..], &number(9), &number(0)].concat(), None, "a frame of kind 9"),
+            ([&HELLO[..], &number(4), &number(0)].concat(), None, "a frame of kind 4"),
             ([&HELLO[..], &huge].concat(), None, "a frame of 67108865 bytes, at most 67108864 are read"),
             ([&HELLO[..], &behind].concat(), None, "8 bytes behind the records"),
             ([&HELLO[..], &frame(FrameKind::Payloads, &offsets)].concat(), None, "payloads"),

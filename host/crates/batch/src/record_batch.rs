@@ -13,20 +13,23 @@ use sage_time::Watermark;
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(crate) payloads: Column,
-    pub(super) keys: Optional<Column>,
-    pub(super) timestamps: Optional<Vec<i64>>,
-    pub(super) headers: Optional<Column>,
+    /// The optional columns that these records have. The others are kept for their buffers.
+    pub(super) shape: Shape,
+    pub(super) keys: Column,
+    pub(super) timestamps: Vec<i64>,
+    pub(super) headers: Column,
     /// The fields, apart: most batches have none, and batches are moved often. Kept for its buffers if `by_field` is
     /// not set.
     pub(super) table: Option<Box<Table>>,
     pub(super) by_field: bool,
-    pub(super) textless: bool,
     /// The way from a payload to the record's text, if the payloads are not the text.
     pub(super) rows: Option<Arc<dyn RowText>>,
     pub(super) origins: Vec<Origin>,
     ingested: u64,
     pub(super) edge: u32,
-    pub(super) watermark: Watermark,
+    /// The watermark, whose parts are apart to save space.
+    pub(super) time: Time,
+    pub(super) is_idle: bool,
 }
 
 /// One record of a batch, borrowed.
@@ -82,22 +85,19 @@ impl<'a> From<&'a Batch> for RawColumns<'a> {
 /// The optional columns that a batch has. Records of different shapes never share a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Shape {
-    keys: bool,
-    timestamps: bool,
-    headers: bool,
-    textless: bool,
+    pub(super) keys: bool,
+    pub(super) timestamps: bool,
+    pub(super) headers: bool,
+    pub(super) textless: bool,
 }
 
-/// A column that may be absent and still keeps its buffer.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Optional<T> {
-    pub(super) present: bool,
-    pub(super) value: T,
-}
+/// The time of a watermark: none by default.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time(pub(super) i64);
 
-impl<T> Optional<T> {
-    fn get(&self) -> Option<&T> {
-        self.present.then_some(&self.value)
+impl Default for Time {
+    fn default() -> Self {
+        Self(Watermark::NONE.time)
     }
 }
 
@@ -129,19 +129,19 @@ impl Batch {
     /// The records' keys, if these records have keys.
     #[must_use]
     pub fn keys(&self) -> Option<&Column> {
-        self.keys.get()
+        self.shape.keys.then_some(&self.keys)
     }
 
     /// Event times in microseconds since the Unix epoch, if these records have them.
     #[must_use]
     pub fn timestamps(&self) -> Option<&[i64]> {
-        self.timestamps.get().map(Vec::as_slice)
+        self.shape.timestamps.then_some(self.timestamps.as_slice())
     }
 
     /// The records' headers in the encoding of the WIT contract, if any of these records has headers.
     #[must_use]
     pub fn headers(&self) -> Option<&Column> {
-        self.headers.get()
+        self.shape.headers.then_some(&self.headers)
     }
 
     /// The origin of each record.
@@ -159,7 +159,7 @@ impl Batch {
     /// Whether the payloads are the records as text or bytes. `false`: only the [table](Batch::table) has them.
     #[must_use]
     pub fn has_text(&self) -> bool {
-        !self.textless
+        !self.shape.textless
     }
 
     /// Time at which the oldest of these records entered the pipeline, in nanoseconds since the run began.
@@ -189,7 +189,7 @@ impl Batch {
     #[must_use]
     pub fn record_bytes(&self) -> usize {
         match self.table() {
-            Some(table) if self.textless => table.weight(),
+            Some(table) if self.shape.textless => table.weight(),
             _ => self.payloads.byte_len(),
         }
     }
@@ -228,13 +228,13 @@ impl Batch {
         }
         self.payloads.push(record.payload);
         if let Some(key) = record.key {
-            self.keys.value.push(key);
+            self.keys.push(key);
         }
         if let Some(timestamp) = record.timestamp {
-            self.timestamps.value.push(timestamp);
+            self.timestamps.push(timestamp);
         }
         if let Some(headers) = record.headers {
-            self.headers.value.push(headers);
+            self.headers.push(headers);
         }
         self.origins.push(record.origin);
         true
@@ -278,13 +278,13 @@ impl Batch {
         // more than the copies.
         self.payloads.append_kept(&other.payloads, kept);
         if let Some(keys) = other.keys() {
-            self.keys.value.append_kept(keys, kept);
+            self.keys.append_kept(keys, kept);
         }
         if let Some(times) = other.timestamps() {
-            append_kept(&mut self.timestamps.value, times, kept);
+            append_kept(&mut self.timestamps, times, kept);
         }
         if let Some(headers) = other.headers() {
-            self.headers.value.append_kept(headers, kept);
+            self.headers.append_kept(headers, kept);
         }
         if let (Some(own), Some(table)) = (self.table_mut(), other.table()) {
             own.append_kept(table, kept);
@@ -311,13 +311,13 @@ impl Batch {
     fn append_beside_payloads(&mut self, other: &Self, start: usize, end: usize) {
         self.meet(other);
         if let Some(keys) = other.keys() {
-            self.keys.value.append_range(keys, start, end);
+            self.keys.append_range(keys, start, end);
         }
         if let Some(times) = other.timestamps().and_then(|t| t.get(start..end)) {
-            self.timestamps.value.extend_from_slice(times);
+            self.timestamps.extend_from_slice(times);
         }
         if let Some(headers) = other.headers() {
-            self.headers.value.append_range(headers, start, end);
+            self.headers.append_range(headers, start, end);
         }
         if let Some(origins) = other.origins.get(start..end) {
             self.origins.extend_from_slice(origins);
@@ -344,7 +344,7 @@ impl Batch {
     }
 
     fn are_text(&mut self) {
-        (self.textless, self.rows) = (false, None);
+        (self.shape.textless, self.rows) = (false, None);
     }
 
     /// Moves the payload bytes into `buffer` and keeps `buffer`'s allocation. No payload may be read before the
@@ -360,15 +360,14 @@ impl Batch {
 
     /// Swaps the keys with those in `column`, which must have one entry for each record.
     pub fn swap_keys(&mut self, column: &mut Column) {
-        std::mem::swap(&mut self.keys.value, column);
-        self.keys.present = true;
+        std::mem::swap(&mut self.keys, column);
+        self.shape.keys = true;
     }
 
-    /// Sets the event time of each record. `times` must have one entry for each record.
-    pub fn set_timestamps(&mut self, times: impl Iterator<Item = i64>) {
-        self.timestamps.value.clear();
-        self.timestamps.value.extend(times);
-        self.timestamps.present = true;
+    /// Swaps the event times with those in `times`, which must have one entry for each record.
+    pub fn swap_timestamps(&mut self, times: &mut Vec<i64>) {
+        std::mem::swap(&mut self.timestamps, times);
+        self.shape.timestamps = true;
     }
 
     /// Checks these columns and becomes the records that they describe, without origins. Returns the number of
@@ -397,17 +396,17 @@ impl Batch {
         let check =
             |column, found| if found == expected { Ok(()) } else { Err(Malformed::Count { column, found, expected }) };
         if let Some((offsets, bytes)) = columns.keys {
-            self.keys.present = true;
-            check("keys", self.keys.value.assign("keys", offsets, bytes)?)?;
+            self.shape.keys = true;
+            check("keys", self.keys.assign("keys", offsets, bytes)?)?;
         }
         if let Some(times) = columns.timestamps {
             check("timestamps", times.len())?;
-            self.timestamps.present = true;
-            self.timestamps.value.extend_from_slice(times);
+            self.shape.timestamps = true;
+            self.timestamps.extend_from_slice(times);
         }
         if let Some((offsets, bytes)) = columns.headers {
-            self.headers.present = true;
-            check("headers", self.headers.value.assign("headers", offsets, bytes)?)?;
+            self.shape.headers = true;
+            check("headers", self.headers.assign("headers", offsets, bytes)?)?;
         }
         Ok(())
     }
@@ -422,12 +421,12 @@ impl Batch {
     /// Removes the records and keeps the buffers.
     pub fn clear(&mut self) {
         self.payloads.clear();
-        self.keys.present = false;
-        self.keys.value.clear();
-        self.timestamps.present = false;
-        self.timestamps.value.clear();
-        self.headers.present = false;
-        self.headers.value.clear();
+        self.shape.keys = false;
+        self.keys.clear();
+        self.shape.timestamps = false;
+        self.timestamps.clear();
+        self.shape.headers = false;
+        self.headers.clear();
         if std::mem::take(&mut self.by_field)
             && let Some(table) = &mut self.table
         {
@@ -437,16 +436,16 @@ impl Batch {
         self.origins.clear();
         self.ingested = 0;
         self.edge = 0;
-        self.watermark = Watermark::NONE;
+        self.set_watermark(Watermark::NONE);
     }
 
     /// Bytes of memory that the buffers occupy, used or not.
     pub fn capacity(&self) -> usize {
         self.payloads.capacity()
-            + self.keys.value.capacity()
-            + self.headers.value.capacity()
+            + self.keys.capacity()
+            + self.headers.capacity()
             + self.table.as_ref().map_or(0, |table| table.capacity())
-            + self.timestamps.value.capacity() * size_of::<i64>()
+            + self.timestamps.capacity() * size_of::<i64>()
             + self.origins.capacity() * size_of::<Origin>()
     }
 
@@ -459,12 +458,7 @@ impl Batch {
     }
 
     pub(super) fn shape(&self) -> Shape {
-        Shape {
-            keys: self.keys.present,
-            timestamps: self.timestamps.present,
-            headers: self.headers.present,
-            textless: self.textless,
-        }
+        self.shape
     }
 
     /// Takes the shape, and the fields and rows of `other`, if the batch is empty. Returns `false` if the batch has
@@ -473,10 +467,7 @@ impl Batch {
     pub(super) fn take_shape(&mut self, shape: Shape, other: Option<&Self>) -> bool {
         let (table, rows) = (other.and_then(Self::table), other.and_then(|other| other.rows.as_ref()));
         if self.is_empty() && self.origins.is_empty() {
-            self.keys.present = shape.keys;
-            self.timestamps.present = shape.timestamps;
-            self.headers.present = shape.headers;
-            self.textless = shape.textless;
+            self.shape = shape;
             self.rows = rows.cloned();
             self.by_field = table.is_some();
             if let Some(table) = table {
@@ -494,3 +485,6 @@ impl Batch {
 fn append_kept<T: Copy>(out: &mut Vec<T>, from: &[T], kept: Bitmap<'_>) {
     kept.runs(from.len(), |start, end| out.extend_from_slice(from.get(start..end).unwrap_or_default()));
 }
+
+// A batch of more than 256 bytes is moved at twice the cost.
+const _: () = assert!(size_of::<Batch>() <= 256);

@@ -8,7 +8,6 @@
 
 use thiserror::Error;
 
-use super::record_batch::Optional;
 use super::{Batch, Column, Malformed, RawColumns, check_offsets};
 
 /// Writes a message's bytes in order.
@@ -385,28 +384,30 @@ impl Batch {
         from: &mut impl WireReader,
         limit: u64,
     ) -> Result<(), WireError> {
-        read_optional(from, "keys", (limit, rows), shape & KEYS != 0, &mut self.keys)?;
-        if shape & TIMESTAMPS != 0 {
-            self.timestamps.present = true;
-            self.timestamps.value.resize(rows, 0);
-            from.get(bytemuck::cast_slice_mut(&mut self.timestamps.value))?;
+        if shape & KEYS != 0 {
+            self.shape.keys = true;
+            read_beside(from, "keys", (limit, rows), &mut self.keys)?;
         }
-        read_optional(from, "headers", (limit, rows), shape & HEADERS != 0, &mut self.headers)
+        if shape & TIMESTAMPS != 0 {
+            self.shape.timestamps = true;
+            self.timestamps.resize(rows, 0);
+            from.get(bytemuck::cast_slice_mut(&mut self.timestamps))?;
+        }
+        if shape & HEADERS != 0 {
+            self.shape.headers = true;
+            read_beside(from, "headers", (limit, rows), &mut self.headers)?;
+        }
+        Ok(())
     }
 }
 
-fn read_optional(
+fn read_beside(
     from: &mut impl WireReader,
     name: &'static str,
     (limit, expected): (u64, usize),
-    present: bool,
-    into: &mut Optional<Column>,
+    into: &mut Column,
 ) -> Result<(), WireError> {
-    if !present {
-        return Ok(());
-    }
-    into.present = true;
-    let found = get_column(from, name, limit, &mut into.value)?;
+    let found = get_column(from, name, limit, into)?;
     if found == expected { Ok(()) } else { Err(Malformed::Count { column: name, found, expected }.into()) }
 }
 

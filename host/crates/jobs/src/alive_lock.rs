@@ -3,7 +3,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use rustix::fs::{FlockOperation, flock, fstat, stat};
+use rustix::fs::{FlockOperation, OFlags, flock, fstat, stat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::error::{JobError, failed};
@@ -111,7 +111,9 @@ fn lock(file: File, path: &Path) -> Result<AliveLock, JobError> {
 }
 
 fn open(path: &Path) -> Result<File, JobError> {
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
     opened.map_err(failed("open", path))
 }
 

@@ -104,6 +104,9 @@ mod tests {
             connect: Vec::new(),
             models: None,
             signers: None,
+            secrets: std::collections::BTreeMap::new(),
+            user: None,
+            cache: None,
             hard_limits: false,
         };
         write_json(&folder.order(), &order(1)).unwrap();

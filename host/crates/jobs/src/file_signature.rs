@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The signature of a file that came with a pipeline. The server writes it when it has verified it, and the job verifies it
-/// again before it loads the file.
+/// The signature of a file that came with a pipeline. The server writes it when it has verified it, and the job
+/// verifies it again before it loads the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSignature {
     /// [`crate::VERSION`] of the server.

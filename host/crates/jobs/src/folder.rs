@@ -59,8 +59,8 @@ impl JobFolder {
         self.revision(revision).join("check.json")
     }
 
-    /// The file of the [`crate::JobOrder`] that the check of a revision reads. An attempt of another revision may be under
-    /// way meanwhile.
+    /// The file of the [`crate::JobOrder`] that the check of a revision reads. An attempt of another revision may be
+    /// under way meanwhile.
     #[must_use]
     pub fn check_order(&self, revision: u32) -> PathBuf {
         self.revision(revision).join("order.json")

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{JobError, failed};
+use crate::plain_file::open_plain;
 
 /// Longest file that is read. A summary of 1,000 stages has about 400 KiB.
 const LONGEST: u64 = 8 << 20;
@@ -16,7 +17,7 @@ const LONGEST: u64 = 8 << 20;
 /// # Errors
 /// The file cannot be read, is longer than 8 MiB, or is not JSON of this type.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, JobError> {
-    let file = File::open(path).map_err(failed("read", path))?;
+    let file = open_plain(path).map_err(failed("read", path))?;
     let mut text = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut text).map_err(failed("read", path))?;
     let malformed = |reason: String| JobError::Malformed { path: path.to_owned(), reason };
@@ -60,7 +61,12 @@ fn replace(path: &Path, value: &impl Serialize, durably: bool) -> Result<(), Job
 }
 
 fn write_beside(path: &Path, text: &[u8], durably: bool) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // What is there is a rest of an earlier write, or a link of somebody who may write in the folder.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text)?;
     if durably { file.sync_all() } else { Ok(()) }
 }
@@ -86,6 +92,16 @@ mod tests {
     }
 
     #[test]
+    fn a_link_beside_a_file_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("value.json"), folder.path().join("other"));
+        fs::write(&other, "mine").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join("value.json.new")).unwrap();
+        write_json(&path, &1).unwrap();
+        assert_eq!((fs::read_to_string(&other).unwrap(), read_json::<u32>(&path).unwrap()), ("mine".to_owned(), 1));
+    }
+
+    #[test]
     fn an_absent_a_torn_and_an_endless_file_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("value.json");
@@ -93,7 +109,8 @@ mod tests {
         fs::write(&path, "[1, 2").unwrap();
         let torn = read_json::<Vec<u32>>(&path).unwrap_err();
         assert!(torn.to_string().contains("EOF while parsing"), "{torn}");
-        let endless = read_json::<u32>(Path::new("/dev/zero")).unwrap_err();
+        File::create(&path).and_then(|file| file.set_len(1 << 40)).unwrap();
+        let endless = read_json::<u32>(&path).unwrap_err();
         assert!(endless.to_string().contains("longer than 8388608 bytes"), "{endless}");
     }
 }

@@ -1,9 +1,10 @@
-use std::fs::{self, File};
+use std::ffi::OsStr;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::LogLine;
 use crate::log_files::{numbers, path};
+use crate::plain_file::open_in;
 
 /// Reads the log of a job from a number on, and what is added to it later.
 #[derive(Debug)]
@@ -50,7 +51,9 @@ impl LogReader {
                 Some((at, offset)) if number == at => offset,
                 _ => 0,
             };
-            let whole = read_whole_lines(&path(&self.folder, number), offset, Self::PIECE).unwrap_or_default();
+            let file = path(&self.folder, number);
+            let name = file.file_name().unwrap_or_default();
+            let whole = read_whole_lines(&self.folder, name, offset, Self::PIECE).unwrap_or_default();
             self.at = Some((number, offset + whole.len() as u64));
             for line in whole.split(|byte| *byte == b'\n') {
                 let Ok(line) = serde_json::from_slice::<LogLine>(line) else { continue };
@@ -73,11 +76,11 @@ impl LogReader {
 }
 
 /// The bytes from an offset to the last line end.
-fn read_whole_lines(path: &Path, offset: u64, most: u64) -> std::io::Result<Vec<u8>> {
-    if fs::metadata(path)?.len() <= offset {
+fn read_whole_lines(folder: &Path, name: &OsStr, offset: u64, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = open_in(folder, name)?;
+    if file.metadata()?.len() <= offset {
         return Ok(Vec::new());
     }
-    let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;

@@ -48,12 +48,31 @@ pub struct JobOrder {
     /// Models of the host that a tenant's job may list. `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
-    /// Who may sign files that come with the pipeline, in the format of allowed_signers. `None`: no signature is needed.
+    /// Who may sign files that come with the pipeline, in the format of allowed_signers. `None`: no signature is
+    /// needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signers: Option<String>,
+    /// The secrets that the pipeline names, and the files of [`crate::SecretFile`] with their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, PathBuf>,
+    /// The user that the processes of the job run as. `None`: that of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<OrderUser>,
+    /// The folder of compiled components. `None`: the one of the host file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
     /// Whether the kernel must hold the job to its CPU and memory.
     #[serde(default)]
     pub hard_limits: bool,
+}
+
+/// The user of a tenant's jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderUser {
+    /// Number of the user.
+    pub user: u32,
+    /// Number of its group.
+    pub group: u32,
 }
 
 /// A folder that a tenant's job may use.

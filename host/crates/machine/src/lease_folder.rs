@@ -4,13 +4,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
-    Access, AtFlags, Dir, FileType, Mode, OFlags, Stat, accessat, fchmod, fstat, lstat, mkdir, open, openat, statat,
+    Access, AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, accessat, fchmod, fchown, fstat, lstat, mkdir, open,
+    openat, statat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::cpu_lease::{Hold, Locked};
-use super::lease_place::{LeasePlace, LeaseScope};
+use super::lease_place::{Beholder, LeasePlace, LeaseScope};
 use super::lock_holder::LockHolder;
 use super::{CpuLease, CpuSet, Holder, LeaseRequest, ResourceError};
 
@@ -49,6 +50,8 @@ pub struct LeaseFolder {
     scope: LeaseScope,
     /// The reason why the machine's folder is not used, if it was wanted.
     fallback: Option<Arc<str>>,
+    /// The group whose members are jobs of a server on this machine, and nobody else.
+    group_of_jobs: Option<u32>,
 }
 
 /// An entry of another user under a name where a file of ours should be.
@@ -67,6 +70,9 @@ impl LeaseFolder {
     /// cannot be used.
     const FALLBACKS: &str = "/tmp";
     const FALLBACK: &str = "sage-host-";
+    /// Mode of a folder of root's and of jobs': files belong to the group too, and only their makers and root remove
+    /// them.
+    const FOR_JOBS: u32 = 0o3770;
     /// Longest wait for the folder's lock. Choosing takes some microseconds for each CPU; this is a thousand
     /// times more than on the largest machine.
     const TIMEOUT: Duration = Duration::from_secs(5);
@@ -139,7 +145,43 @@ impl LeaseFolder {
     /// [`ResourceError::Folder`] if the folder's metadata cannot be read.
     pub fn place(&self) -> Result<LeasePlace, ResourceError> {
         let found = fstat(self.directory()).map_err(|cause| failed(&self.path, cause))?;
-        Ok(LeasePlace::of(&self.path, self.scope, &found, geteuid().as_raw(), self.fallback.as_deref()))
+        let me = Beholder { user: geteuid().as_raw(), group_of_jobs: self.group_of_jobs };
+        Ok(LeasePlace::of(&self.path, self.scope, &found, me, self.fallback.as_deref()))
+    }
+
+    /// The same folder for a process that knows the group of a server's jobs: its members are trusted with the ledger,
+    /// as the server is.
+    #[must_use]
+    pub fn with_group_of_jobs(self, group: u32) -> Self {
+        Self { group_of_jobs: Some(group), ..self }
+    }
+
+    /// Opens the folder to the members of the group of jobs, if only root may use it so far. Returns whether they need
+    /// to be members. Files that are there already are opened to them too.
+    ///
+    /// # Errors
+    /// [`ResourceError::Folder`] if its owner or mode cannot be changed.
+    pub fn open_to_jobs(&self) -> Result<bool, ResourceError> {
+        let Some(group) = self.group_of_jobs else { return Ok(false) };
+        let found = fstat(self.directory()).map_err(|cause| failed(&self.path, cause))?;
+        if self.scope == LeaseScope::Machine || found.st_mode & Mode::WOTH.bits() != 0 {
+            return Ok(false);
+        }
+        let mode = Mode::from_raw_mode(Self::FOR_JOBS);
+        if found.st_gid == group && found.st_mode & 0o7777 == mode.bits() {
+            return Ok(true);
+        }
+        let group = Some(Gid::from_raw(group));
+        let _alone = self.choosing_within(Hold::Alone, Self::TIMEOUT)?;
+        for name in self.names()? {
+            let Some(file) = self.foreign(&name) else { continue };
+            let open = |cause| self.failed(&name, cause);
+            fchown(&file, None, group).map_err(open)?;
+            fchmod(&file, Mode::from_raw_mode(0o660)).map_err(open)?;
+        }
+        fchown(self.directory(), None, group).map_err(|cause| failed(&self.path, cause))?;
+        fchmod(self.directory(), mode).map_err(|cause| failed(&self.path, cause))?;
+        Ok(true)
     }
 
     /// Leases `count` of the `allowed` CPUs, all or none. The highest numbers are leased first, so that CPU
@@ -203,7 +245,7 @@ impl LeaseFolder {
             return Err(unsafe_folder(path, "it belongs to another user"));
         }
         let directory = Arc::new(RwLock::new(Arc::new(directory)));
-        Ok(Self { path: path.to_owned(), directory, scope, fallback: None })
+        Ok(Self { path: path.to_owned(), directory, scope, fallback: None, group_of_jobs: None })
     }
 
     /// Fails early if this process cannot make files in the folder, since it could not lease either.
@@ -279,6 +321,7 @@ impl LeaseFolder {
                     directory: Arc::new(RwLock::new(Arc::new(directory))),
                     scope: LeaseScope::User,
                     fallback: None,
+                    group_of_jobs: None,
                 })
             })
             .collect()

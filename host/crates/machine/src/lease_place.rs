@@ -47,17 +47,37 @@ impl LeaseScope {
 
 impl LeasePlace {
     /// Describes a folder by its metadata. The tier is hard only if the folder belongs to root and no other
-    /// user can write to it, open it and hold its locks, or replace it. `me` is the user of this process;
-    /// `fallback` is the reason why the folder is not the machine's.
-    pub(super) fn of(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallback: Option<&str>) -> Self {
+    /// user can write to it, open it and hold its locks, or replace it. The group of a server's jobs may: its members
+    /// are processes of this program. `fallback` is the reason why the folder is not the machine's.
+    pub(super) fn of(folder: &Path, scope: LeaseScope, found: &Stat, me: Beholder, fallback: Option<&str>) -> Self {
         let why = why_not_hard(folder, scope, found, me, fallback);
         let tier = if why.is_none() { Tier::Hard } else { Tier::Cooperative };
         Self { folder: folder.to_owned(), scope, tier, why }
     }
 }
 
-fn why_not_hard(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallback: Option<&str>) -> Option<String> {
+/// Who looks at a lease folder.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beholder {
+    /// The user of this process.
+    pub(super) user: u32,
+    /// The group of a server's jobs.
+    pub(super) group_of_jobs: Option<u32>,
+}
+
+fn why_not_hard(
+    folder: &Path,
+    scope: LeaseScope,
+    found: &Stat,
+    me: Beholder,
+    fallback: Option<&str>,
+) -> Option<String> {
     let mode = found.st_mode;
+    let of_jobs = found.st_uid == 0 && mode & Mode::RWXO.bits() == 0 && Some(found.st_gid) == me.group_of_jobs;
+    if of_jobs && mode & Mode::SVTX.bits() != 0 && scope == LeaseScope::Folder {
+        return why_replaceable(folder);
+    }
+    let me = me.user;
     if scope == LeaseScope::User {
         let because = fallback.map(|why| format!(" ({why})")).unwrap_or_default();
         return Some(format!("runs of other users do not see it and may be given the same{because}"));
@@ -73,6 +93,10 @@ fn why_not_hard(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallbac
     if mode & (Mode::RWXG | Mode::RWXO).bits() != 0 {
         return Some(format!("other users can open it and hold its locks (mode {:o})", mode & 0o7777));
     }
+    why_replaceable(folder)
+}
+
+fn why_replaceable(folder: &Path) -> Option<String> {
     replaceable(folder).map(|above| format!("a user who may write to {} can replace the lease folder", above.display()))
 }
 
@@ -116,6 +140,8 @@ mod tests {
             fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
             let mut found = stat(&folder).unwrap();
             found.st_uid = owner;
+            found.st_gid = 4000;
+            let me = Beholder { user: me, group_of_jobs: Some(5000) };
             LeasePlace::of(&folder, scope, &found, me, Some("no /run/lock/sage-host"))
         };
         for (mode, owner, scope, me, why) in [
@@ -154,6 +180,21 @@ mod tests {
             let hard = at(0o700, 0, LeaseScope::Folder, 0);
             assert_eq!((hard.tier, &hard.why), (Tier::Hard, &None));
             assert!(hard.to_string().ends_with("(hard: it belongs to root, and no other user can open it)"), "{hard}");
+            let shared = |mode: u32, group: u32, me: u32| {
+                fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+                let mut found = stat(&folder).unwrap();
+                found.st_gid = group;
+                let me = Beholder { user: me, group_of_jobs: Some(5000) };
+                LeasePlace::of(&folder, LeaseScope::Folder, &found, me, None).tier
+            };
+            for (mode, group, tier) in [
+                (0o3770, 5000, Tier::Hard),
+                (0o3770, 5001, Tier::Cooperative),
+                (0o2770, 5000, Tier::Cooperative),
+                (0o3775, 5000, Tier::Cooperative),
+            ] {
+                assert_eq!([0, 5003].map(|me| shared(mode, group, me)), [tier, tier], "{mode:o} of group {group}");
+            }
             fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
             let why = at(0o700, 0, LeaseScope::Folder, 0).why.unwrap();
             assert!(

@@ -9,6 +9,8 @@ use super::cpu_clock::{process_cpu_time, process_cpu_time_of};
 #[derive(Debug, Default)]
 pub struct Pace {
     used: Duration,
+    /// Looks in a row that found no work.
+    idle: u32,
 }
 
 impl Pace {
@@ -16,6 +18,8 @@ impl Pace {
     pub const BUSY: Duration = Duration::from_millis(200);
     /// Time between two looks while the process is idle.
     pub const IDLE: Duration = Duration::from_millis(900);
+    /// Longest time between two looks of [`Self::next_after_rest`].
+    pub const RESTING: Duration = Duration::from_millis(3600);
     /// CPU time since the last look from which the process counts as busy.
     const WORK: Duration = Duration::from_millis(2);
 
@@ -26,7 +30,18 @@ impl Pace {
         // A child that has ended takes its time along. What it did in the meantime is not known.
         let worked = used.checked_sub(self.used).is_none_or(|since| since >= Self::WORK);
         self.used = used;
+        self.idle = if worked { 0 } else { self.idle.saturating_add(1) };
         worked
+    }
+
+    /// The time until the next look of a thread whose looks are dear: the longer the process is idle, the longer, up to
+    /// [`Self::RESTING`].
+    #[must_use]
+    pub fn next_after_rest(&self) -> Duration {
+        match self.idle {
+            0 => Self::BUSY,
+            idle => (Self::IDLE * (1 << (idle - 1).min(2))).min(Self::RESTING),
+        }
     }
 
     /// The time until the next look.
@@ -59,5 +74,11 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(process_cpu_time_of(number), Duration::ZERO);
+    }
+
+    #[test]
+    fn dear_looks_become_rare_while_nothing_happens() {
+        let pauses = (0..6).map(|idle| Pace { idle, ..Pace::default() }.next_after_rest().as_millis());
+        assert_eq!(pauses.collect::<Vec<_>>(), [200, 900, 1800, 3600, 3600, 3600]);
     }
 }

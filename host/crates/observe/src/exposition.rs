@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
 use super::epoch_exposition::encode_epochs;
+use super::event_time_exposition::encode_event_time;
 use super::inference_exposition::encode_inference;
 use super::kernel_exposition::encode_kernel;
 use super::labels::{Labels, with};
@@ -54,7 +55,7 @@ struct RunCollector(Arc<Registry>);
 type Read<T> = fn(&InstanceCounters) -> T;
 
 /// Name (without `_total`, which is added), help text, value.
-const COUNTERS: [(&str, &str, Read<u64>); 18] = [
+const COUNTERS: [(&str, &str, Read<u64>); 19] = [
     ("sage_records_in", "Records taken in", |c| c.records_in.get()),
     ("sage_records_out", "Records sent out", |c| c.records_out.get()),
     ("sage_bytes_in", "Payload bytes taken in", |c| c.bytes_in.get()),
@@ -68,6 +69,7 @@ const COUNTERS: [(&str, &str, Read<u64>); 18] = [
     ("sage_failed", "Records that failed", |c| c.failed.get()),
     ("sage_unfinished", "Records left unprocessed when the pipeline stopped", |c| c.unfinished.get()),
     ("sage_unread", "Records on side outputs without a reader", |c| c.unread.get()),
+    ("sage_records_ahead", "Records whose event time is too far ahead of the clock", |c| c.records_ahead.get()),
     ("sage_bad_files", "Files that a source could not read to their end", |c| c.bad_files.get()),
     ("sage_retried", "Calls that were tried again", |c| c.retried.get()),
     ("sage_restarts", "Guests that were rebuilt", |c| c.restarts.get()),
@@ -128,6 +130,7 @@ impl Collector for RunCollector {
         encode_errors(&mut encoder, &instances)?;
         encode_limits(&mut encoder, &self.0.limits)?;
         encode_epochs(&mut encoder, self.0.epochs.as_deref())?;
+        encode_event_time(&mut encoder, &instances)?;
         encode_memory(&mut encoder, &instances)?;
         encode_kernel(&mut encoder, &instances)?;
         encode_inference(&mut encoder, &instances, &self.0.devices)?;

@@ -19,6 +19,7 @@ mod device_reading;
 mod epoch_exposition;
 mod epoch_progress;
 mod error_counts;
+mod event_time_exposition;
 mod event_time_gauge;
 mod exposition;
 mod guest_metrics;

@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::EpochProgress;
 use super::{
     DeviceReading, ErrorCounts, EventTimeGauge, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading,
@@ -49,6 +51,17 @@ pub struct StageView {
     pub instances: Vec<InstanceView>,
     /// Time that records took to get here; only for sinks.
     pub latency: Option<Arc<Latency>>,
+}
+
+impl StageView {
+    /// Event time that all instances have reached, as RFC 3339. `None` without event time.
+    #[must_use]
+    pub fn watermark(&self) -> Option<String> {
+        let gauges = self.instances.iter().flat_map(|instance| &instance.event_times);
+        let time = EventTimeGauge::of_all(gauges.map(|gauge| &**gauge))?;
+        let micros = || format!("{time} microseconds since 1970");
+        Some(Timestamp::from_microsecond(time).map_or_else(|_| micros(), |time| time.to_string()))
+    }
 }
 
 /// The observable data of an instance.

@@ -88,6 +88,12 @@ pub struct StageSummary {
     pub ends_failed: u64,
     /// Records emitted on a side output without a reader.
     pub unread: u64,
+    /// Event time that all instances have reached, as RFC 3339 with microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<String>,
+    /// For a source: records whose event time is too far ahead of the clock to move the watermark.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub records_ahead: u64,
     /// Files that a source could not read, or could not read to their end.
     pub bad_files: u64,
     /// Calls that were tried again.
@@ -219,6 +225,8 @@ impl StageSummary {
             stopped_early: (stage.kind == "source").then(|| stage.instances.iter().any(is_early)),
             ends_failed: sum(|c| c.ends_failed.get()),
             unread: sum(|c| c.unread.get()),
+            watermark: stage.watermark(),
+            records_ahead: sum(|c| c.records_ahead.get()),
             bad_files: sum(|c| c.bad_files.get()),
             retried: sum(|c| c.retried.get()),
             restarts: sum(|c| c.restarts.get()),

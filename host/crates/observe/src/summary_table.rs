@@ -112,6 +112,13 @@ fn notes(stage: &StageSummary) -> Vec<String> {
         let errors: Vec<_> = stage.errors.iter().map(|(code, n)| format!("{code} {}", count(*n))).collect();
         notes.push(format!("errors by code: {}", errors.join(", ")));
     }
+    if let Some(watermark) = stage.watermark.as_ref().filter(|_| stage.is_source()) {
+        notes.push(format!("event time reached {watermark}"));
+    }
+    if stage.records_ahead > 0 {
+        let ahead = count(stage.records_ahead);
+        notes.push(format!("{ahead} records were too far ahead of the clock to move event time on"));
+    }
     if stage.bad_files > 0 {
         notes.push(format!("{} of its files could not be read to the end", count(stage.bad_files)));
     }
@@ -277,6 +284,8 @@ mod tests {
             stopped_early: None,
             ends_failed: 0,
             unread: 0,
+            watermark: None,
+            records_ahead: 0,
             bad_files: 0,
             retried: scale - 1,
             restarts: scale - 1,

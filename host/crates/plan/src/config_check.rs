@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 
 use super::config_schema::{ConfigSchema, Fields, Range, Shape};
-use crate::config::{ComponentUse, ConfigPlaces, Diagnostic, Diagnostics, closest};
+use crate::config::{ComponentUse, ConfigPlaces, ConfigReference, Diagnostic, Diagnostics, closest};
 
 /// Checks an operator's `config` against the schema of its component. `place` names the operator in messages.
 pub(super) fn check_config(place: &str, component: &ComponentUse, schema: &ConfigSchema, errors: &mut Diagnostics) {
@@ -12,12 +12,28 @@ pub(super) fn check_config(place: &str, component: &ComponentUse, schema: &Confi
         Shape::Table(fields) => check_fields(&at, config, fields, &mut found),
         _ => check(&at, &Value::Object(config.clone()), schema, &mut found),
     }
+    let found = found.into_iter().map(|problem| without_values(place, component, problem));
     for Problem { pointer, on_key, message, hint } in found {
         let span = if on_key { places.key(&pointer) } else { places.value(&pointer) };
         // Without a `config`, the error points to the component, which requires one.
         let error = Diagnostic::new(message).at(span.or(component.path.span));
         errors.push(hint.into_iter().fold(error, Diagnostic::hint));
     }
+}
+
+/// The problem without the values of secrets, variables and files: messages go to logs and to other people.
+fn without_values(place: &str, component: &ComponentUse, problem: Problem) -> Problem {
+    let config = Value::Object(component.config.clone());
+    let told = |reference: &&ConfigReference| {
+        let value = config.pointer(&reference.pointer).and_then(Value::as_str).filter(|value| !value.is_empty());
+        let words = [Some(&problem.message), problem.hint.as_ref()];
+        let in_words = value.is_some_and(|value| words.into_iter().flatten().any(|text| text.contains(value)));
+        in_words || reference.covers(&problem.pointer)
+    };
+    let Some(reference) = component.references.iter().find(told) else { return problem };
+    let (kind, name) = (reference.kind.key(), &reference.name);
+    let message = format!("the value of {{ {kind} = \"{name}\" }} is not one that config of {place} may have there");
+    Problem { message, hint: Some("`sage-host inspect` of the component shows what it takes".to_owned()), ..problem }
 }
 
 /// A value of the configuration.

@@ -1,7 +1,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use glob::Pattern;
+use jiff::Timestamp;
 use sage_batch::fields::Schema;
 
 use super::chosen_fields;
@@ -11,8 +13,8 @@ use super::sink_text::sink_text;
 use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
 use super::written_schema::{no_schema, source_schema};
 use super::{
-    Compression, CsvSpec, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkForm, SinkSpec, SinkText,
-    SocketSinkSpec, SocketSpec, SourceSpec, WholeFilesSpec,
+    Compression, CsvSpec, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, GeneratedTimes, Limits, SinkForm,
+    SinkSpec, SinkText, SocketSinkSpec, SocketSpec, SourceSpec, WholeFilesSpec,
 };
 use crate::config::{
     self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SocketSink, SourceKind, Spanned, TextFormat, resolve,
@@ -100,6 +102,11 @@ fn follows(place: &str, file: &FileSource, errors: &mut Diagnostics) -> bool {
         let message = format!("{place} follows its files, and its compression is \"{}\"", packed.value);
         errors
             .push(Diagnostic::new(message).on(packed).on(follow).hint("a file that grows is plain text: leave it out"));
+    }
+    let is_utf8 = |encoding: &&Spanned<String>| ["utf-8", "utf8"].contains(&&*encoding.value.to_ascii_lowercase());
+    if let Some(encoding) = file.text.encoding.as_ref().filter(|encoding| !is_utf8(encoding)) {
+        let message = format!("{place} follows its files, and its encoding is \"{}\"", encoding.value);
+        errors.push(Diagnostic::new(message).on(encoding).on(follow).hint("a file that grows is read as UTF-8"));
     }
     true
 }
@@ -225,6 +232,11 @@ fn generate(place: &str, written: &Generate, errors: &mut Diagnostics) -> Option
         errors.push(Diagnostic::new(message).on(&payload).hint(format!("at most {}", exact_size(most))));
         sound = false;
     }
+    let times = written.times.as_ref().map(|times| generated_times(place, times, errors));
+    let times = match times {
+        Some(times) => Some(times?),
+        None => None,
+    };
     let value = |written: &Option<config::Spanned<u64>>| written.as_ref().map(|written| written.value);
     sound.then_some(GenerateSpec {
         count: value(&written.count),
@@ -232,6 +244,31 @@ fn generate(place: &str, written: &Generate, errors: &mut Diagnostics) -> Option
         payload_bytes: u32::try_from(payload.value).ok()?,
         keys: value(&written.keys),
         seed: value(&written.seed).unwrap_or(0),
+        times,
+    })
+}
+
+/// 2020-01-01T00:00:00Z, in microseconds.
+const START: i64 = 1_577_836_800_000_000;
+
+fn generated_times(place: &str, written: &config::GeneratedTimes, errors: &mut Diagnostics) -> Option<GeneratedTimes> {
+    let start = match &written.start {
+        None => Some(START),
+        Some(word) => match word.value.parse::<Timestamp>() {
+            Ok(start) => Some(start.as_microsecond()),
+            Err(_) => {
+                let message = format!("start of times of {place} is \"{}\", which is no time", word.value);
+                errors.push(Diagnostic::new(message).on(word).hint("for example \"2020-01-01T00:00:00Z\""));
+                None
+            }
+        },
+    };
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let step = written.step.as_ref().map_or(1000, |step| micros(step.value));
+    Some(GeneratedTimes {
+        start: start?,
+        step,
+        disorder: written.disorder.as_ref().map_or(0, |disorder| micros(disorder.value)),
     })
 }
 

@@ -3,10 +3,11 @@ use std::path::Path;
 use super::config_check::check_config;
 use super::role::Role;
 use super::sink_text::sink_text;
+use super::window_rules::window_rules;
 use super::written_schema::no_schema;
 use super::{
     Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, RecordShape, Resources, SinkSpec, Unusable,
-    WatermarkSpec, Work, amounts, connectors, grants, limits, text_source, windows,
+    WatermarkSpec, Work, amounts, connectors, grants, limits, text_source,
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
@@ -99,7 +100,9 @@ impl<'a> Draft<'a> {
             if let Some(component) = &operator.component {
                 draft.add_component(component, catalog, base, errors);
             }
-            let rules = windows::rules(&draft, operator.window.as_ref(), operator.late.as_ref(), errors);
+            let component = draft.component.and_then(|component| component.path.span).or(draft.name_span());
+            let of = (draft.place(), draft.kind(), component);
+            let rules = window_rules((&of.0, of.1, of.2), operator.window.as_ref(), operator.late.as_ref(), errors);
             if let Some(Work::Component(spec, _)) = &mut draft.work {
                 spec.windows = rules;
             }

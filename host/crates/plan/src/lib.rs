@@ -30,6 +30,7 @@ mod connectors;
 mod description;
 mod draft;
 mod edge_schemas;
+mod event_time;
 mod field_name;
 mod field_path;
 mod grants;
@@ -49,6 +50,7 @@ mod port;
 mod record_shape;
 mod role;
 mod schema;
+mod secrets;
 mod settings;
 mod sink_text;
 mod source_schema;
@@ -58,6 +60,7 @@ mod text_source;
 mod topology;
 mod validate;
 mod watermarks;
+mod window_rules;
 mod windows;
 mod wiring;
 mod written_schema;
@@ -68,6 +71,7 @@ pub use checkpoints::Checkpoints;
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use description::{Description, DescriptionError};
 pub use edge_schemas::{EdgeSchema, Projection, Schemas, StageSchemas, WrittenField};
+pub use event_time::{EventTimeSpec, TimeFormat};
 pub use field_name::FieldNameError;
 pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeKey, Partition, Plan, Stage, Work};
@@ -79,16 +83,16 @@ pub use pattern_path::{escape_pattern, pattern_path};
 pub use port::Port;
 pub use record_shape::{RecordShape, Rest, ShapeError, SideShape};
 pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
+pub use secrets::{SecretText, no_secret, refused_by_a_server};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
-    GenerateSpec, Limits, OnError, OutputShape, Resources, RollSpec, SinkSpec, SocketSinkSpec, SocketSpec, SourceSpec,
-    WholeFilesSpec,
+    GenerateSpec, GeneratedTimes, Limits, OnError, OutputShape, Resources, RollSpec, SinkSpec, SocketSinkSpec,
+    SocketSpec, SourceSpec, WholeFilesSpec,
 };
 pub use sink_text::{CsvSink, SinkForm, SinkText};
 pub use source_schema::SourceSchema;
 pub use text::{
-    Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, TimeFormat,
-    Unnamed,
+    Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, Unnamed,
 };
 pub use validate::{validate, validate_parsed};
 pub use watermarks::WatermarkSpec;

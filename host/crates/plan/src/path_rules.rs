@@ -6,6 +6,7 @@ use crate::config::{
     ComponentUse, Diagnostic, Diagnostics, OnError, Parsed, Pipeline, SinkKind, SourceKind, Spanned, resolve,
 };
 use crate::escape_pattern;
+use crate::secrets::{SecretText, secret_of};
 
 /// The folders to which the paths of a pipeline lead when a server runs it, and the folders that it may use.
 ///
@@ -28,6 +29,8 @@ pub struct PathRules {
     pub connect: Vec<SocketAddr>,
     /// The models of the host that a tenant's pipeline may list. `None`: all.
     pub models: Option<Vec<String>>,
+    /// The secrets that the pipeline may use, by their names.
+    pub secrets: BTreeMap<String, SecretText>,
 }
 
 /// A folder of the machine that a tenant may use, with all folders in it.
@@ -44,6 +47,7 @@ impl PathRules {
     /// for each source that reads standard input, which a server's pipeline does not have.
     pub fn apply(&self, parsed: &mut Parsed) {
         let Parsed { pipeline, diagnostics: errors } = parsed;
+        pipeline.resolve(|reference| secret_of(reference, &self.secrets), errors);
         if let Some(checkpoint) = &mut pipeline.checkpoint {
             self.data("folder of checkpoint", &mut checkpoint.folder, Access::Write, errors);
         }
@@ -254,8 +258,15 @@ mod tests {
         });
         let (connect, models) = (vec!["10.0.0.5:1".parse().unwrap()], Some(vec!["magika".to_owned()]));
         let files = [("parse.wasm".to_owned(), "/components/ab".into()), ("m.onnx".to_owned(), "/models/cd".into())];
-        PathRules { files: files.into(), data: "/state/data/[blue]".into(), granted, connect, models }
-            .apply(&mut parsed);
+        PathRules {
+            files: files.into(),
+            data: "/state/data/[blue]".into(),
+            granted,
+            connect,
+            models,
+            secrets: BTreeMap::new(),
+        }
+        .apply(&mut parsed);
         let errors = parsed.diagnostics.iter();
         let errors = errors.map(|error| {
             let place = error.labels.first().and_then(|label| text.get(label.span.start..label.span.end));

@@ -288,4 +288,17 @@ pub struct GenerateSpec {
     pub keys: Option<u64>,
     /// Seed of the sequence.
     pub seed: u64,
+    /// Event times of the records. `None` makes records without.
+    pub times: Option<GeneratedTimes>,
+}
+
+/// Event times of generated records, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GeneratedTimes {
+    /// Time of the first record, since the Unix epoch.
+    pub start: i64,
+    /// Time between two records.
+    pub step: i64,
+    /// Most that a record is earlier than its place in the sequence.
+    pub disorder: i64,
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
-use super::{FieldPath, SourceSchema};
+use super::{EventTimeSpec, FieldPath, SourceSchema};
 
 /// Format of the records in a file or in standard input.
 #[derive(Debug, Clone, Default)]
@@ -178,8 +178,8 @@ impl Duplicates {
 pub struct StampSpec {
     /// Field of the key.
     pub key: Option<FieldPath>,
-    /// Field of the event time, and the format of the time.
-    pub event_time: Option<(FieldPath, TimeFormat)>,
+    /// Field of the event time, and how it is written.
+    pub event_time: Option<EventTimeSpec>,
     /// Headers by name, with the field of each.
     pub headers: Vec<(String, FieldPath)>,
 }
@@ -187,7 +187,7 @@ pub struct StampSpec {
 impl StampSpec {
     /// The fields of the key, of the time and of the headers, in this order, without those that are not set.
     pub fn paths(&self) -> impl Iterator<Item = &FieldPath> {
-        let time = self.event_time.iter().map(|(path, _)| path);
+        let time = self.event_time.iter().map(|time| &time.field);
         self.key.iter().chain(time).chain(self.headers.iter().map(|(_, path)| path))
     }
 
@@ -196,28 +196,4 @@ impl StampSpec {
     pub fn is_empty(&self) -> bool {
         self.key.is_none() && self.event_time.is_none() && self.headers.is_empty()
     }
-}
-
-/// Format of a moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TimeFormat {
-    /// RFC 3339: `2026-11-30T10:00:00.5Z`, `2026-11-30 10:00:00+01:00`.
-    #[default]
-    Rfc3339,
-    /// A number since 1970-01-01T00:00:00Z, with or without a fraction, in units of `1 / a_second` seconds.
-    Unix {
-        /// Units in a second: a power of ten, 1 to 10^9.
-        a_second: u32,
-    },
-}
-
-impl TimeFormat {
-    /// All, with their names in a pipeline file.
-    pub const NAMES: [(&'static str, Self); 5] = [
-        ("rfc3339", Self::Rfc3339),
-        ("unix", Self::Unix { a_second: 1 }),
-        ("unix_ms", Self::Unix { a_second: 1_000 }),
-        ("unix_us", Self::Unix { a_second: 1_000_000 }),
-        ("unix_ns", Self::Unix { a_second: 1_000_000_000 }),
-    ];
 }

@@ -4,8 +4,8 @@ use encoding_rs::Encoding;
 
 use super::written_schema::source_schema;
 use super::{
-    Compression, CsvSpec, Duplicates, FieldPath, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec,
-    TimeFormat, Unnamed,
+    Compression, CsvSpec, Duplicates, EventTimeSpec, FieldPath, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding,
+    TextSpec, Unnamed,
 };
 use crate::config::{self, Diagnostic, Diagnostics, Header, Spanned, TextFormat, choose, closest};
 
@@ -259,10 +259,7 @@ fn stamps(place: &str, written: &config::Source, format: Format, csv: &CsvSpec, 
     let key = written.key.as_ref().and_then(|word| field("key", word, errors));
     let event_time = written.event_time.as_ref().and_then(|time| {
         let path = field("event_time", &time.field, errors);
-        let format = time.format.as_ref().map_or(Some(TimeFormat::default()), |word| {
-            choose("format of event_time", place, word, &TimeFormat::NAMES, errors)
-        });
-        path.zip(format)
+        EventTimeSpec::of(place, time, path, errors)
     });
     let headers = written.headers.iter();
     let headers = headers

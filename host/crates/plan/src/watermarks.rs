@@ -29,12 +29,15 @@ impl WatermarkSpec {
     pub(super) fn of(place: &str, source: &Source, errors: &mut Diagnostics) -> Option<Self> {
         let written = source.watermark.as_ref()?;
         let what = format!("watermark of {place}");
-        // The records of a component, and of an embedder's source, may have times.
-        let has_times = matches!(source.kind, Some(SourceKind::Component(_) | SourceKind::Provided(_)) | None);
+        let has_times = match &source.kind {
+            Some(SourceKind::Generate(generate)) => generate.times.is_some(),
+            // The records of a component, and of an embedder's source, may have times.
+            kind => matches!(kind, Some(SourceKind::Component(_) | SourceKind::Provided(_)) | None),
+        };
         if source.event_time.is_none() && !has_times {
             let message = format!("{what} has no event times to follow");
             let hint = match source.kind {
-                Some(SourceKind::Generate(_)) => "generated records have none; read files or standard input",
+                Some(SourceKind::Generate(_)) => "give the records times: generate = { times = { step = \"1ms\" } }",
                 _ => "name the field of the time: event_time = { field = \"ts\", format = \"rfc3339\" }",
             };
             errors.push(Diagnostic::new(message).at(written.span).hint(hint));

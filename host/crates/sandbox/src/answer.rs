@@ -1,7 +1,7 @@
 use super::failure::{FailureCode, HostTrap};
 use super::field_answer::FieldAnswer;
 use super::received_answer::Received;
-use super::window_answer::WindowCall;
+use super::window_call::WindowCall;
 use sage_batch::{Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_rising};
 use sage_plan::{Kind, Limits};
 

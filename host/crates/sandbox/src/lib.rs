@@ -90,6 +90,7 @@ mod unsaved_slots;
 mod unsaved_state;
 mod wasi;
 mod window_answer;
+mod window_call;
 mod windows;
 
 pub use answer::{Answer, Emission};

@@ -2,20 +2,9 @@ use std::collections::BTreeMap;
 
 use super::answer::{Answer, Checked};
 use super::failure::{FailureCode, HostTrap};
+use super::window_call::WindowCall;
 use sage_batch::{Column, Malformed};
 use sage_plan::Kind;
-
-/// What a call of a window operator answers with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum WindowCall {
-    /// The call is another one, or the answer comes from another process, which has checked it once.
-    #[default]
-    Elsewhere,
-    /// This number of accumulators. The text is the call's name.
-    Accumulates(&'static str, usize),
-    /// Records of windows.
-    Finishes,
-}
 
 impl Answer {
     /// window: the records that came too late, in rising order.
@@ -107,7 +96,8 @@ impl Answer {
             }
             if emission.batch.timestamps().is_none() {
                 let last = |&parent: &u32| ends.get(parent as usize).map_or(0, |end| end.saturating_sub(1));
-                emission.batch.set_timestamps(parents.iter().map(last));
+                let mut own: Vec<i64> = parents.iter().map(last).collect();
+                emission.batch.swap_timestamps(&mut own);
             }
         }
     }

@@ -10,6 +10,7 @@
 //! | `live` | what jobs do now |
 //! | `metrics` | the text for Prometheus |
 //! | `server` | the one thread that owns all jobs |
+//! | `tls` | encryption of connections: certificates, and what a client trusts |
 //! | `api` | HTTP |
 
 pub mod access;
@@ -21,3 +22,4 @@ pub mod queue;
 pub mod server;
 pub mod state;
 pub mod store;
+pub mod tls;

@@ -2,8 +2,11 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// It is longer than a signature can be.
-    #[error("the signature has more than {} bytes", crate::Signature::LONGEST)]
-    TooLong,
+    #[error("the signature has more than {most} bytes")]
+    TooLong {
+        /// The limit.
+        most: usize,
+    },
     /// It is not a signature in SSH's format.
     #[error("the signature cannot be read: {reason}")]
     Malformed {

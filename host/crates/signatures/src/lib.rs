@@ -1,8 +1,8 @@
 //! Signatures of files in SSH's format (`ssh-keygen -Y sign -n sage-host FILE`), and the keys that may sign.
 //!
 //! Flow: [`AllowedSigners::parse`] reads the keys, in the format of `ssh-keygen`'s allowed_signers file.
-//! [`Signature::parse`] reads a signature. [`FileHash`] is computed from the bytes of a file. [`AllowedSigners::verify`]
-//! says who signed, or why the signature does not count.
+//! [`Signature::parse`] reads a signature. [`FileHash`] is computed from the bytes of a file.
+//! [`AllowedSigners::verify`] says who signed, or why the signature does not count.
 //!
 //! Invariants:
 //!

@@ -16,7 +16,7 @@ impl Signature {
     /// See [`SignatureError`].
     pub fn parse(text: &str) -> Result<Self, SignatureError> {
         if text.len() > Self::LONGEST {
-            return Err(SignatureError::TooLong);
+            return Err(SignatureError::TooLong { most: Self::LONGEST });
         }
         let malformed = |error: ssh_key::Error| SignatureError::Malformed { reason: error.to_string() };
         let signature = SshSig::from_pem(text.trim_ascii()).map_err(malformed)?;

@@ -6,6 +6,7 @@ use crate::catalog::Entry;
 use crate::current::Listed;
 use crate::epoch_info::EpochInfo;
 use crate::error::{StoreError, failed};
+use crate::fault_point::{fault_point, is_asked_for};
 use crate::frame::{Frame, FrameKind};
 use crate::header::{Header, RecordKind};
 use crate::segment::{SegmentHead, segment_name};
@@ -152,7 +153,10 @@ impl Epoch<'_> {
         let Some(mut growing) = self.growing.take() else { return Ok(self.number) };
         let name = segment_name(growing.first);
         let path = self.store.disk.path(&name);
-        growing.file.sync().map_err(failed("sync", &path)).map_err(|error| self.store.poisoned(error))?;
+        let synced = fault_point("store.before_sync")
+            .and_then(|()| growing.file.sync())
+            .and_then(|()| fault_point("store.after_sync"));
+        synced.map_err(failed("sync", &path)).map_err(|error| self.store.poisoned(error))?;
         growing.end = self.at;
         self.store.next = self.number.saturating_add(1);
         let info = EpochInfo { number: self.number, wall_ms: whole.wall_ms, ended, manifest: manifest.to_vec() };
@@ -224,7 +228,13 @@ impl Epoch<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let Some(growing) = &mut self.growing else { return Ok(()) };
         growing.has_rest = true;
-        let written = growing.file.write_at(bytes, self.at);
+        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+        let written = fault_point("store.before_write")
+            .and_then(|()| match is_asked_for("store.half_frame") {
+                true => growing.file.write_at(half, self.at).and_then(|()| fault_point("store.half_frame")),
+                false => Ok(()),
+            })
+            .and_then(|()| growing.file.write_at(bytes, self.at));
         self.at += bytes.len() as u64;
         written.map_err(|error| {
             let path = self.store.disk.path(&segment_name(growing.first));

@@ -1,5 +1,6 @@
 use crate::catalog::Entry;
 use crate::error::{Damage, RestoreError, StoreError, failed};
+use crate::fault_point::fault_point;
 use crate::frame::Frame;
 use crate::frame_reader::{FrameReader, NoFrame};
 use crate::header::RecordKind;
@@ -65,6 +66,7 @@ impl Store {
                 {
                     let (instance, lane) = (frame.header.instance, frame.header.lane);
                     let frame = Frame { kind, stage: &frame.stage, instance, lane };
+                    fault_point("restore.half").map_err(failed("read", &path))?;
                     receiver(frame, body).map_err(RestoreError::Receiver)?;
                 }
             }

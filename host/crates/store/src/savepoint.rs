@@ -4,6 +4,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{RestoreError, StoreError, failed};
+use crate::fault_point::fault_point;
 use crate::folder_disk::FolderDisk;
 use crate::frame::{Frame, FrameKind};
 use crate::locked_folder::{holder, is_checkpoints, make};
@@ -65,7 +66,8 @@ impl Store {
         });
         written.map_err(failed("write", &manifest))?;
         sync(&unfinished)?;
-        fs::rename(&unfinished, &path).map_err(failed("rename", &unfinished))?;
+        let renamed = fault_point("savepoint.rename").and_then(|()| fs::rename(&unfinished, &path));
+        renamed.map_err(failed("rename", &unfinished))?;
         sync(&folder.join(SAVEPOINTS))?;
         Ok(path)
     }

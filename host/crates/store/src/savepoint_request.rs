@@ -124,7 +124,7 @@ mod tests {
             let request = SavepointRequest { name: name.to_owned(), stops };
             request.leave(folder).unwrap();
             assert!(matches!(request.leave(folder), Err(StoreError::Exists { .. })));
-            assert_eq!(SavepointRequest::waiting(folder), [request.clone()]);
+            assert_eq!(SavepointRequest::waiting(folder), std::slice::from_ref(&request));
             assert_eq!(request.state(folder), RequestState::Waits);
             request.answer(folder, Err("no room"));
             assert_eq!(SavepointRequest::waiting(folder), []);

@@ -5,6 +5,7 @@ use crate::current::{CURRENT, CURRENT_NEW, Current, Listed, NoCurrent};
 use crate::disk::{Disk, DiskFile};
 use crate::epoch_info::EpochInfo;
 use crate::error::{Damage, StoreError, failed};
+use crate::fault_point::fault_point;
 use crate::locked_folder::{FolderLock, lock, make};
 use crate::proof::{Proof, SYNCED, rewrite};
 use crate::scan::{Extent, scan};
@@ -328,7 +329,8 @@ impl Store {
     fn remove_segments(&self, is_old: impl Fn(u64) -> bool) -> Result<(), StoreError> {
         for name in self.disk.names().map_err(failed("read", self.disk.path("")))? {
             if name == CURRENT_NEW || segment_number(&name).is_some_and(&is_old) {
-                self.disk.remove(&name).map_err(failed("remove", self.disk.path(&name)))?;
+                let removed = fault_point("segment_delete").and_then(|()| self.disk.remove(&name));
+                removed.map_err(failed("remove", self.disk.path(&name)))?;
             }
         }
         Ok(())

@@ -31,6 +31,7 @@ mod readings;
 mod report;
 mod restart;
 mod serve;
+mod serve_idle;
 mod start;
 mod throughput;
 mod workers;
@@ -43,7 +44,7 @@ use place::Place;
 /// A measurement: its name, used in the row that says why it could not be made, and its function.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 26] = [
+const MEASUREMENTS: [Measurement; 28] = [
     ("boundary", boundary::boundary),
     ("boundary by field", calls_by_field::boundary),
     ("generate to discard", throughput::in_memory),
@@ -66,6 +67,8 @@ const MEASUREMENTS: [Measurement; 26] = [
     ("neighbour", neighbour::neighbour),
     ("serve: submit", serve::submit),
     ("serve: list", serve::list),
+    ("serve: against run", serve_idle::against_run),
+    ("serve: idle", serve_idle::idle),
     ("inference: overhead", inference::overhead),
     ("inference: batching", inference::batching),
     ("inference: queue", inference::queue),

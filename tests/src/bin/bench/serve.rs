@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sage_jobs::{JobIsolation, VERSION};
 use sage_serve::api::Client;
 use sage_serve::server::{JobDetail, JobPage};
@@ -16,20 +17,25 @@ use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 
 /// A server of the program, killed at the end.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// From the start of the program to its saying that it is ready.
     start: Duration,
 }
 
 impl Serving {
-    fn start(place: &Place, folder: &Path) -> Result<Self, Problem> {
+    pub(crate) fn start(place: &Place, folder: &Path) -> Result<Self, Problem> {
+        Self::start_with(place, folder, "")
+    }
+
+    /// The same with more in its host file.
+    pub(crate) fn start_with(place: &Place, folder: &Path, more: &str) -> Result<Self, Problem> {
         let socket = folder.join("s");
         let host = folder.join("host.toml");
         fs::write(
             &host,
-            format!("lease_folder = {:?}\ncache_folder = {:?}\n", folder.join("leases"), place.scratch("cache")),
+            format!("lease_folder = {:?}\ncache_folder = {:?}\n{more}", folder.join("leases"), place.scratch("cache")),
         )?;
         let begun = Instant::now();
         let mut child = Command::new(place.program()?)
@@ -47,14 +53,25 @@ impl Serving {
         Ok(Self { child, socket, start })
     }
 
-    fn client(&self) -> Result<Client, Problem> {
+    /// Number of the server's process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn client(&self) -> Result<Client, Problem> {
         Ok(Client::new(&self.socket)?)
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        // Jobs would go on without it.
+        let of_server = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let children = fs::read_to_string(of_server).unwrap_or_default();
         let _ = self.child.kill();
+        for job in children.split_whitespace().filter_map(|job| Pid::from_raw(job.parse().ok()?)) {
+            let _ = kill_process(job, Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }

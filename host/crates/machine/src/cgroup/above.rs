@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::branch::{own_of, slice_of};
+use super::delegate::is_delegated;
 use super::mounts::{self, Hierarchy, Version};
 use super::reading::UNLIMITED;
 use super::{Controller, knob};
@@ -73,7 +74,10 @@ impl Above {
 /// root.
 fn groups(hierarchy: &Hierarchy, slice: Option<&str>) -> BTreeSet<PathBuf> {
     let up = |group: &Path| -> Vec<PathBuf> {
-        group.ancestors().take_while(|group| group.starts_with(&hierarchy.mount)).map(Path::to_owned).collect()
+        // The group of a tenant, in which a part was delegated, has the tenant's ceiling: admission counts that itself.
+        let tenant = group.ancestors().find(|group| is_delegated(group)).and_then(Path::parent);
+        let above = group.ancestors().take_while(|group| group.starts_with(&hierarchy.mount));
+        above.filter(|group| !tenant.is_some_and(|tenant| group.starts_with(tenant))).map(Path::to_owned).collect()
     };
     let of_slice = slice.map(|slice| up(&slice_of(hierarchy, Some(slice)).1));
     up(&own_of(hierarchy, slice)).into_iter().chain(of_slice.into_iter().flatten()).collect()
@@ -145,6 +149,20 @@ mod tests {
     fn the_tightest_limit_of_every_group_above_counts() {
         for Case { what, groups, mounts, slice, limits, memory, cpu } in [
             NOTHING,
+            Case {
+                what: "v2, in the part of a tenant that belongs to its user",
+                groups: "0::/a/sage-host/blue/~user-7/sage-host-supervisor\n",
+                mounts: V2,
+                slice: Some("/a/sage-host/blue/~user-7"),
+                limits: &[
+                    ("a/memory.max", "5000\n"),
+                    ("a/sage-host/memory.max", "4000\n"),
+                    ("a/sage-host/blue/memory.max", "300\n"),
+                    ("a/sage-host/blue/~user-7/memory.max", "200\n"),
+                ],
+                memory: Some((4000, "a/sage-host")),
+                ..NOTHING
+            },
             Case {
                 what: "v2, an ancestor is tighter",
                 groups: "0::/a/b\n",

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::branch::HOST;
 use super::hand_down::SUPERVISORS;
 use super::level::Level;
-use super::{CgroupError, Group, GroupLimits, claim, knob, mounts};
+use super::{CgroupError, Group, GroupLimits, knob, mounts};
 
 /// The place of this process in the group of a pipeline, beside its instances. The limits of the tenant and of the
 /// pipeline then hold for this process too: for its sources and sinks, its queues and its copies.
@@ -57,11 +57,13 @@ impl Drop for HostSeat {
     fn drop(&mut self) {
         for (branch, before) in self.group.held.tree.branches.iter().zip(&self.before) {
             // The group of supervisors is removed when it is empty.
-            let again = || {
-                let aside = branch.base.join(SUPERVISORS);
-                claim::make_folder(&aside).and_then(|_| enter(&aside))
+            let aside = |above: &Path| {
+                let aside = above.join(SUPERVISORS);
+                branch.make(&aside).and_then(|_| enter(&aside))
             };
-            if let Err(error) = enter(before).or_else(|_| again()) {
+            // A slice that was delegated is all that its user may move in.
+            let moved = enter(before).or_else(|_| aside(&branch.base)).or_else(|_| aside(&branch.slice));
+            if let Err(error) = moved {
                 tracing::warn!(group = %before.display(), %error, "this process stays in the cgroup of its pipeline");
             }
         }

@@ -15,6 +15,7 @@
 //! - [`Breach`]: the result of a limit that was exceeded on purpose (doctor).
 //! - [`Group`]: one level, held. [`GroupEntry`]: the entry for a child. [`GroupLimits`]: the limits of a
 //!   group.
+//! - [`Delegation`]: a part of the slice that belongs to another user.
 //! - [`HostSeat`]: the place of this process in a pipeline's group.
 //! - [`GroupReading`]: the kernel's counts. [`OomWatch`]: the level whose limit ended a process.
 //! - [`Swept`]: the leftovers of ended supervisors.
@@ -34,6 +35,7 @@ mod cgroups;
 mod claim;
 mod control;
 mod cpu_list;
+mod delegate;
 mod empty;
 mod entry;
 mod error;
@@ -62,6 +64,7 @@ pub use above::{Above, LimitAbove};
 pub use breach::Breach;
 pub use cgroups::Cgroups;
 pub use control::{Composition, Control, Controller, Controls};
+pub use delegate::Delegation;
 pub use entry::GroupEntry;
 pub use error::CgroupError;
 pub use group::Group;

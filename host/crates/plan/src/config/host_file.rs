@@ -8,6 +8,7 @@ use super::given_cpus::{GivenCpus, given_cpus};
 use super::model::{of_the_host, read_models};
 use super::read_pipeline::{parse_toml, source_text};
 use super::read_tenants::read_tenants;
+use super::serve::{ServeSettings, read_serve};
 use super::table::Table;
 use super::{Device, Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_duration, resolve};
 use sage_text::exact_size;
@@ -29,6 +30,8 @@ pub struct HostSettings {
     /// Tenants that may run pipelines here, with the ceiling of each. If the map is empty, every tenant name
     /// may run pipelines, without a ceiling of its own.
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
+    /// What a server on this machine does.
+    pub serve: ServeSettings,
     /// Models that the operators of every pipeline may list.
     pub models: Vec<Model>,
     /// Devices that run models.
@@ -99,6 +102,7 @@ impl Default for HostSettings {
             reserve: Reserve::default(),
             resources: BTreeMap::new(),
             tenants: BTreeMap::new(),
+            serve: ServeSettings::default(),
             models: Vec::new(),
             devices: Vec::new(),
             discover_devices: true,
@@ -169,6 +173,7 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
         let known = |resource: &str| declared.as_ref().is_some_and(|declared| declared.key_span(resource).is_some());
         settings.tenants = read_tenants(&inner, known, &mut errors);
     }
+    settings.serve = read_serve(&mut table, base, &mut errors);
     settings.models = of_the_host(read_models(&mut table, &mut errors), base);
     settings.devices = read_devices(&mut table, &mut errors);
     settings.discover_devices = table.boolean("discover_devices", &mut errors).unwrap_or(true);

@@ -55,6 +55,7 @@
 //!                                   # default for files: "fail"
 //! key = "carrier"                   # the field with the record's key; a record without the field counts as unreadable
 //! event_time = { field = "/time_hour", format = "rfc3339" }   # | "unix" | "unix_ms" | "unix_us" | "unix_ns"
+//! watermark = { out_of_order = "5s", idle = "30s" }
 //! headers = { trace = "/trace/id" } # headers of the record, from fields; a missing field gives no header
 //! schema = { carrier = "string", delay = "s32?" }   # fields of a record and their types; ?: a record may lack the field
 //! #
@@ -176,6 +177,7 @@ mod choose;
 mod chosen_fields;
 mod component_paths;
 mod config_places;
+mod config_reference;
 mod device;
 mod diagnostic;
 mod given_amount;
@@ -194,8 +196,10 @@ mod read_source;
 mod read_stage;
 mod read_tenants;
 mod render;
+mod resolve_references;
 #[cfg(test)]
 mod schema_tests;
+mod serve;
 mod settings;
 mod sink_text;
 mod source_schema;
@@ -214,6 +218,7 @@ pub(crate) use choose::choose;
 pub use chosen_fields::{ChosenField, ChosenFields};
 pub use component_paths::component_paths;
 pub use config_places::ConfigPlaces;
+pub use config_reference::{ConfigReference, NoValue, ReferenceKind};
 pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
@@ -223,10 +228,11 @@ pub use model::Model;
 pub use model_spec::{BackendChoice, ModelSpec, RowsChoice};
 pub use paths::resolve;
 pub use pipeline::{
-    ComponentUse, FileSink, FileSource, Generate, Operator, Partitioning, Pipeline, Roll, Sink, SinkKind, Socket,
-    SocketSink, Source, SourceKind,
+    ComponentUse, FileSink, FileSource, Generate, GeneratedTimes, Operator, Partitioning, Pipeline, Roll, Sink,
+    SinkKind, Socket, SocketSink, Source, SourceKind,
 };
 pub use read_pipeline::{Parsed, parse};
+pub use serve::{JobUsers, ServeSettings, UidRange};
 pub use settings::{Capabilities, DeadLetters, Folder, Limits, OnError, Resources};
 pub use sink_text::SinkText;
 pub use source_schema::{SourceField, SourceSchema, WrittenType};

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::{
-    Capabilities, Checkpoint, ChosenFields, ConfigPlaces, EventTime, Input, Late, Limits, Model, OnError, Resources,
-    SinkText, SourceSchema, SourceText, Span, Spanned, TextFormat, Watermark, Window,
+    Capabilities, Checkpoint, ChosenFields, ConfigPlaces, ConfigReference, EventTime, Input, Late, Limits, Model,
+    OnError, Resources, SinkText, SourceSchema, SourceText, Span, Spanned, TextFormat, Watermark, Window,
 };
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
@@ -116,6 +116,19 @@ pub struct Generate {
     pub keys: Option<Spanned<u64>>,
     /// Seed of the sequence. `None` means 0.
     pub seed: Option<Spanned<u64>>,
+    /// Event times of the records. `None` means records without.
+    pub times: Option<GeneratedTimes>,
+}
+
+/// Event times of generated records: each a step after the one before.
+#[derive(Debug, Clone, Default)]
+pub struct GeneratedTimes {
+    /// Time of the first record, as RFC 3339. `None` means 2020-01-01T00:00:00Z.
+    pub start: Option<Spanned<String>>,
+    /// Time between two records. `None` means 1 ms.
+    pub step: Option<Spanned<Duration>>,
+    /// How much earlier a record may be. `None` means that times never fall.
+    pub disorder: Option<Spanned<Duration>>,
 }
 
 /// An `[[operator]]`.
@@ -232,6 +245,8 @@ pub struct ComponentUse {
     pub config: serde_json::Map<String, serde_json::Value>,
     /// Places of the configuration's keys and values.
     pub config_places: ConfigPlaces,
+    /// Values of the configuration that are not written in the file.
+    pub references: Vec<ConfigReference>,
     /// Folders, variables, addresses and clock that the component may reach.
     pub capabilities: Capabilities,
     /// Models that the component may open.
@@ -250,6 +265,7 @@ impl ComponentUse {
             retries: None,
             config: serde_json::Map::new(),
             config_places: ConfigPlaces::default(),
+            references: Vec::new(),
             capabilities: Capabilities::default(),
             models: Vec::new(),
         }
@@ -265,6 +281,20 @@ impl Pipeline {
         });
         let operators = self.operators.iter().filter_map(|operator| operator.component.as_ref());
         let sinks = self.sinks.iter().filter_map(|sink| match &sink.kind {
+            Some(SinkKind::Component(component)) => Some(component),
+            _ => None,
+        });
+        sources.chain(operators).chain(sinks)
+    }
+
+    /// The same, to change them.
+    pub(super) fn components_mut(&mut self) -> impl Iterator<Item = &mut ComponentUse> {
+        let sources = self.sources.iter_mut().filter_map(|source| match &mut source.kind {
+            Some(SourceKind::Component(component)) => Some(component),
+            _ => None,
+        });
+        let operators = self.operators.iter_mut().filter_map(|operator| operator.component.as_mut());
+        let sinks = self.sinks.iter_mut().filter_map(|sink| match &mut sink.kind {
             Some(SinkKind::Component(component)) => Some(component),
             _ => None,
         });

@@ -2,8 +2,8 @@ use toml::de::DeValue;
 
 use super::table::{Table, table_to_json};
 use super::{
-    Capabilities, ComponentUse, ConfigPlaces, DeadLetters, Diagnostic, Diagnostics, Folder, Limits, OnError, Resources,
-    Spanned, suggest,
+    Capabilities, ComponentUse, ConfigPlaces, ConfigReference, DeadLetters, Diagnostic, Diagnostics, Folder, Limits,
+    OnError, Resources, Spanned, suggest,
 };
 
 /// Keys that only a component has.
@@ -20,6 +20,7 @@ pub(super) fn component_use(
     errors: &mut Diagnostics,
 ) -> ComponentUse {
     let mut config_places = ConfigPlaces::default();
+    let config = config(table, &mut config_places, errors);
     ComponentUse {
         path,
         parallelism: table.count("parallelism", errors),
@@ -27,7 +28,8 @@ pub(super) fn component_use(
         limits: table.table("limits", errors).map(|inner| limits(inner, errors)).unwrap_or_default(),
         on_error: on_error(table, errors),
         retries: table.count("retries", errors),
-        config: config(table, &mut config_places, errors),
+        references: ConfigReference::find(&config),
+        config,
         capabilities: table.table("capabilities", errors).map(|inner| capabilities(inner, errors)).unwrap_or_default(),
         models: models(table, errors),
         config_places,

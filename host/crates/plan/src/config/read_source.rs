@@ -3,7 +3,8 @@ use super::read_stage::{component_or, name, one_of};
 use super::table::Table;
 use super::text_format::record_headers;
 use super::{
-    Diagnostics, EventTime, FileSource, Generate, Socket, Source, SourceKind, SourceSchema, TextFormat, Watermark,
+    Diagnostics, EventTime, FileSource, Generate, GeneratedTimes, Socket, Source, SourceKind, SourceSchema, TextFormat,
+    Watermark,
 };
 
 /// Reads a `[[source]]`.
@@ -66,6 +67,15 @@ fn generate(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> SourceKind {
         payload_bytes: table.size("payload_bytes", errors),
         keys: table.count("keys", errors),
         seed: table.count("seed", errors),
+        times: table.table("times", errors).map(|mut inner| {
+            let times = GeneratedTimes {
+                start: inner.string("start", errors),
+                step: inner.duration("step", errors),
+                disorder: inner.duration("disorder", errors),
+            };
+            inner.finish(errors);
+            times
+        }),
     };
     table.finish(errors);
     SourceKind::Generate(read)

@@ -59,6 +59,7 @@ fn of_server(table: &mut Table<'_, '_>, place: &str, ceiling: &mut TenantCeiling
     ceiling.requests_per_second = positive(table, "requests_per_second", place, 100_000, errors);
     ceiling.component_bytes = table.size("component_bytes", errors).map(|size| size.value);
     signatures(table, place, ceiling, errors);
+    ceiling.log_bytes = table.size("log_bytes", errors).map(|size| size.value);
     for node in table.array("folders", errors).unwrap_or_default() {
         ceiling.folders.extend(folder(table, node, place, errors));
     }
@@ -75,6 +76,15 @@ fn of_server(table: &mut Table<'_, '_>, place: &str, ceiling: &mut TenantCeiling
     if let Some(nodes) = table.array("models", errors) {
         let names = nodes.iter().filter_map(|node| table.string_of("models", node, errors));
         ceiling.models = Some(names.map(|name| name.value).collect());
+    }
+    if let Some(user) = table.string("user", errors) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if user.value.is_empty() || user.value == "root" || !user.value.chars().all(plain) {
+            let message = format!("user of {place} is \"{}\"", user.value.escape_default());
+            errors.push(Diagnostic::new(message).on(&user).hint("a name in /etc/passwd, and not root"));
+        } else {
+            ceiling.user = Some(user.value);
+        }
     }
     if let Some(isolation) = table.string("isolation", errors) {
         match isolation.value.as_str() {
@@ -212,6 +222,7 @@ mod tests {
             ("signatures = 'on'", "signatures of [tenant.blue] is \"on\", it is \"required\" or \"off\""),
             ("signers_file = 'blue'", "signers_file of [tenant.blue] is \"blue\", it is an absolute path"),
             ("signers = ['a']\nsigners_file = '/b'", "[tenant.blue] has signers and signers_file"),
+            ("user = 'root'", "user of [tenant.blue] is \"root\""),
             ("isolation = 'none'", "isolation of [tenant.blue] is \"none\", it is \"process\" or \"thread\""),
             (
                 "folders = [{ path = 'srv' }]",

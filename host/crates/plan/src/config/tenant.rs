@@ -38,12 +38,16 @@ pub struct TenantCeiling {
     pub models: Option<Vec<String>>,
     /// Bytes of components and models that a server keeps for the tenant.
     pub component_bytes: Option<u64>,
+    /// Bytes of logs of jobs that a server keeps for the tenant.
+    pub log_bytes: Option<u64>,
     /// Requests per second to a server; twice as many at once.
     pub requests_per_second: Option<u32>,
     /// Whether a server takes only signed components and models of the tenant.
     pub signatures_required: bool,
     /// Who may sign for the tenant.
     pub signers: TenantSigners,
+    /// The user of the machine that a tenant's jobs on a server run as. `None`: one that the server gives it.
+    pub user: Option<String>,
     /// Whether a tenant's jobs on a server may run their instances as threads of one process.
     pub may_use_threads: bool,
 }

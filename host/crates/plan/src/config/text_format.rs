@@ -43,8 +43,10 @@ pub enum Header {
 pub struct EventTime {
     /// Field of the event time: a name or a JSON pointer.
     pub field: Spanned<String>,
-    /// `rfc3339`, `unix`, `unix_ms`, `unix_us` or `unix_ns`. `None` means `rfc3339`.
+    /// `rfc3339`, `unix`, `unix_s`, `unix_ms`, `unix_us`, `unix_ns`, or a pattern with `%`. `None` means `rfc3339`.
     pub format: Option<Spanned<String>>,
+    /// The zone of times without one: an IANA name. `None`: each time has a zone.
+    pub timezone: Option<Spanned<String>>,
 }
 
 impl TextFormat {
@@ -77,11 +79,12 @@ impl EventTime {
         let mut inner = table.table("event_time", errors)?;
         let field = inner.string("field", errors);
         let format = inner.string("format", errors);
+        let timezone = inner.string("timezone", errors);
         if inner.key_span("field").is_none() {
             inner.missing("field", "name a field: event_time = { field = \"ts\", format = \"rfc3339\" }", errors);
         }
         inner.finish(errors);
-        Some(Self { field: field?, format })
+        Some(Self { field: field?, format, timezone })
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn all_dropped() -> Result<bool, LockdownError> {
     capabilities(None).map(|held| held == NONE).map_err(LockdownError::step("read its capabilities"))
 }
 
-fn bound_to_none() -> Result<(), LockdownError> {
+pub(super) fn bound_to_none() -> Result<(), LockdownError> {
     // Newer kernels know more capabilities than our headers, so this loop ends at the first unknown number.
     for number in 0..64 {
         match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {

@@ -29,6 +29,7 @@ mod missing;
 mod rlimits;
 mod ruleset;
 mod steps;
+mod user;
 
 pub use error::LockdownError;
 pub use filter::forbid_new_code;
@@ -36,3 +37,4 @@ pub use job_fence::{JobFence, Reach};
 pub use missing::Missing;
 pub use rlimits::ProcessLimits;
 pub use steps::{Fenced, Lockdown, LockdownReport, Purpose};
+pub use user::UnprivilegedUser;

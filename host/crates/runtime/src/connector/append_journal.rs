@@ -167,8 +167,9 @@ mod tests {
 
     #[test]
     fn only_what_is_known_to_be_the_runs_own_counts_as_that() {
-        // (bytes in the file, from, to, under way, saved, expected)
-        let cases: [(&[u8], u64, u64, &[u8], u64, OwnEnd); 12] = [
+        /// Bytes in the file, from, to, under way, saved, expected.
+        type Case<'a> = (&'a [u8], u64, u64, &'a [u8], u64, OwnEnd);
+        let cases: [Case<'_>; 12] = [
             (b"old\n", 4, 4, b"", 4, OwnEnd::Nothing),
             (b"old\nforeign\n", 4, 4, b"", 4, OwnEnd::Nothing),
             (b"old\na\n", 4, 6, b"", 4, OwnEnd::All),

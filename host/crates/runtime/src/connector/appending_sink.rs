@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::append_journal::{AppendJournal, LeftJournal, OwnEnd};
@@ -78,7 +78,7 @@ impl AppendingSink {
 }
 
 /// Cuts off what an earlier run appended after it had saved the file.
-fn cut_back(file: &File, path: &PathBuf, saved: SavedOutput) -> Result<(), ConnectorError> {
+fn cut_back(file: &File, path: &Path, saved: SavedOutput) -> Result<(), ConnectorError> {
     let shown = plain_path(path);
     let cannot = |cause| ConnectorError::caused(format!("cannot go on with \"{shown}\""), cause);
     let length = file.metadata().map_err(cannot)?.len();

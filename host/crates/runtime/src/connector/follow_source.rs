@@ -177,6 +177,7 @@ impl FollowSource {
                 self.turn += 1;
                 continue;
             }
+            file.text.require_plain()?;
             if self.placed != Some(file.id) {
                 self.places.begin_file(file.name.clone(), self.next_record);
                 self.placed = Some(file.id);

@@ -274,3 +274,33 @@ fn a_bad_line_is_passed_over_once() {
     drop(first);
     assert_eq!(read(&mut log.go_on(&position, 1)), ["log:3 2"]);
 }
+
+#[test]
+fn text_in_another_form_is_given_up_once_and_the_other_files_go_on() {
+    for bytes in [&b"\xff\xfea\0\n\0"[..], b"\x1f\x8b\x08\0\0\0\0\0"] {
+        let log = Followed::new("*.log", Format::Lines);
+        // It has no bytes when it is opened.
+        log.append("a.log", "");
+        log.append("b.log", "b1\n");
+        let mut source = log.open();
+        assert_eq!(read(&mut source), ["b.log:1 b1"]);
+        fs::write(log.at("a.log"), bytes).unwrap();
+        log.append("b.log", "b2\n");
+        let (mut errors, mut records) = (Vec::new(), 0);
+        for _ in 0..10 {
+            let mut batch = Batch::new();
+            match source.fill(&mut batch, 100, 1 << 20) {
+                Ok(_) => {}
+                Err(error) => errors.push(error.what),
+            }
+            records += batch.len();
+        }
+        let end = "a source that follows reads plain text in UTF-8";
+        assert!(matches!(&errors[..], [one] if one.ends_with(end)), "{errors:?}");
+        assert_eq!(records, 1);
+        let position = source.position().unwrap();
+        let mut second = log.go_on(&position, 2);
+        log.append("b.log", "b3\n");
+        assert_eq!(read(&mut second), ["b.log:3 b3"], "what was given up stays so");
+    }
+}

@@ -42,6 +42,8 @@ pub(super) struct FollowedFile {
     /// Since when the file has had no name of the source, and nothing was appended.
     quiet: Option<Instant>,
     pub(super) ended: bool,
+    /// Whether an earlier run could not read the rest of it.
+    was_given_up: bool,
 }
 
 /// What a look at a file found.
@@ -88,14 +90,14 @@ impl FollowedFile {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Fingerprint::default(),
             print => print.map_err(cannot)?,
         };
-        let (length, has_more, quiet, ended) = (0, true, None, false);
-        Ok(Some(Self { id, path, name, file, text, print, length, has_more, is_over, quiet, ended }))
+        let (length, has_more, quiet, ended, was_given_up) = (0, true, None, false, false);
+        Ok(Some(Self { id, path, name, file, text, print, length, has_more, is_over, quiet, ended, was_given_up }))
     }
 
     /// Goes to the place of an earlier run. The file must be that of the place.
     pub(super) fn go_to(&mut self, saved: &FollowedPosition) -> Result<(), ConnectorError> {
         self.print = saved.print;
-        self.ended = saved.given_up;
+        (self.ended, self.was_given_up) = (saved.given_up, saved.given_up);
         if saved.at == LinePosition::default() {
             return Ok(());
         }
@@ -133,7 +135,7 @@ impl FollowedFile {
         }
         self.length = now;
         if now > read {
-            (self.has_more, self.ended) = (true, self.ended && self.text.has_given_up());
+            (self.has_more, self.ended) = (true, self.ended && self.has_given_up());
             self.quiet = self.quiet.map(|_| Instant::now());
         }
         Ok(Look::Same)
@@ -145,7 +147,7 @@ impl FollowedFile {
         self.text = text(&self.file, &self.path, &self.name, reading, &self.is_over);
         self.length = self.file.metadata()?.len();
         self.print = Fingerprint::of(&self.file, self.length)?;
-        (self.has_more, self.ended) = (true, false);
+        (self.has_more, self.ended, self.was_given_up) = (true, false, false);
         Ok(())
     }
 
@@ -180,6 +182,10 @@ impl FollowedFile {
         }
     }
 
+    fn has_given_up(&self) -> bool {
+        self.was_given_up || self.text.has_given_up()
+    }
+
     /// Whether the file was read to its end and has no name any more, so that nothing of it is left.
     pub(super) fn is_done(&self) -> bool {
         self.ended && self.quiet.is_some()
@@ -188,7 +194,7 @@ impl FollowedFile {
     /// The place behind the records given so far. `None` if the bytes are not those of the file.
     pub(super) fn position(&self) -> Option<FollowedPosition> {
         let at = self.text.position()?;
-        Some(FollowedPosition::new(self.id, self.print, &self.path, at, self.text.has_given_up()))
+        Some(FollowedPosition::new(self.id, self.print, &self.path, at, self.has_given_up()))
     }
 }
 

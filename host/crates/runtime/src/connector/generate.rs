@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::{ConnectorError, Filled, Source, SourceProgress};
 use sage_batch::{Batch, Column, Origin};
-use sage_plan::GenerateSpec;
+use sage_plan::{GenerateSpec, GeneratedTimes};
 
 /// Generated records, for measurements and experiments.
 ///
@@ -15,6 +15,7 @@ pub(super) struct Generate {
     next: u64,
     text: Vec<u8>,
     keys: Column,
+    times: Vec<i64>,
     pace: Option<Pace>,
 }
 
@@ -36,13 +37,16 @@ impl Generate {
         }
         let text = (0..Self::TEXT_BYTES as u64).map(|n| b' ' + pick(mix(spec.seed ^ TEXT, n), 95) as u8).collect();
         let pace = spec.rate.map(|rate| Pace { rate, begun: None, first: 0 });
-        Ok(Self { spec: spec.clone(), number, next: 0, text, keys: Column::new(), pace })
+        Ok(Self { spec: spec.clone(), number, next: 0, text, keys: Column::new(), times: Vec::new(), pace })
     }
 
     /// The settings that decide about the content of the records.
     fn parameters(&self) -> String {
         let keys = self.spec.keys.map_or_else(|| "no keys".to_owned(), |keys| format!("keys = {keys}"));
-        format!("payload_bytes = {}, seed = {}, {keys}", self.spec.payload_bytes, self.spec.seed)
+        let times = self.spec.times.map_or_else(String::new, |GeneratedTimes { start, step, disorder }| {
+            format!(", times from {start} µs in steps of {step} µs with a disorder of {disorder} µs")
+        });
+        format!("payload_bytes = {}, seed = {}, {keys}{times}", self.spec.payload_bytes, self.spec.seed)
     }
 
     fn left(&self) -> u64 {
@@ -88,6 +92,12 @@ impl Source for Generate {
         }
         if self.spec.keys.is_some() {
             batch.swap_keys(&mut self.keys);
+        }
+        if let Some(times) = self.spec.times {
+            self.times.clear();
+            let seed = self.spec.seed ^ TIME;
+            self.times.extend((self.next..self.next + now).map(|n| time_of(times, seed, n)));
+            batch.swap_timestamps(&mut self.times);
         }
         self.next += now;
         if self.left() == 0 {
@@ -165,6 +175,18 @@ impl Pace {
 const TEXT: u64 = 0x7465_7874;
 const PAYLOAD: u64 = 0x7061_796c_6f61_6400;
 const KEY: u64 = 0x6b65_7900_0000_0000;
+const TIME: u64 = 0x7469_6d65_0000_0000;
+
+/// The event time of record `n`. The ends of the range stay what they are.
+fn time_of(times: GeneratedTimes, seed: u64, n: u64) -> i64 {
+    let GeneratedTimes { start, step, disorder } = times;
+    let passed = i64::try_from(n).unwrap_or(i64::MAX).saturating_mul(step);
+    let earlier = match u64::try_from(disorder) {
+        Ok(disorder @ 1..) => pick(mix(seed, n), disorder.saturating_add(1)),
+        _ => 0,
+    };
+    start.saturating_add(passed).saturating_sub(i64::try_from(earlier).unwrap_or(i64::MAX))
+}
 
 /// The `n`-th number of the sequence that starts at `seed`: SplitMix64 (Steele, Lea, Flood 2014), which
 /// computes any `n` directly.
@@ -220,7 +242,7 @@ mod tests {
     use super::*;
 
     fn spec(count: u64, payload_bytes: u32, keys: Option<u64>) -> GenerateSpec {
-        GenerateSpec { count: Some(count), rate: None, payload_bytes, keys, seed: 7 }
+        GenerateSpec { count: Some(count), rate: None, payload_bytes, keys, seed: 7, times: None }
     }
 
     fn make(spec: &GenerateSpec, max_records: usize, max_bytes: usize) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
@@ -240,6 +262,28 @@ mod tests {
                 return records;
             }
         }
+    }
+
+    #[test]
+    fn times_go_on_in_steps_and_fall_by_no_more_than_the_disorder() {
+        let times = |disorder| GeneratedTimes { start: -5000, step: 1000, disorder };
+        let made = |times| -> Vec<i64> { (0..1000).map(|n| time_of(times, 7 ^ TIME, n)).collect() };
+        assert!(made(times(0)).iter().copied().eq((0..1000).map(|n| n * 1000 - 5000)));
+        let disordered = made(times(3000));
+        assert!(!disordered.is_sorted());
+        let earlier: Vec<i64> = disordered.iter().zip(made(times(0))).map(|(time, place)| place - time).collect();
+        assert!(earlier.iter().all(|earlier| (0..=3000).contains(earlier)));
+        assert!(earlier.iter().any(|earlier| *earlier < 300) && earlier.iter().any(|earlier| *earlier > 2700));
+        let far = GeneratedTimes { start: i64::MAX - 1, step: i64::MAX, disorder: 0 };
+        assert_eq!(time_of(far, 0, u64::MAX), i64::MAX);
+        // A batch has them, and a run that goes on makes the same.
+        let mut source =
+            Generate::new(&GenerateSpec { times: Some(times(3000)), ..spec(1000, 8, Some(5)) }, 0, 100).unwrap();
+        let mut batch = Batch::new();
+        assert!(source.skip(400));
+        source.fill(&mut batch, 100, 1 << 20).unwrap();
+        assert_eq!(batch.timestamps(), disordered.get(400..500));
+        assert_eq!(batch.record(0).unwrap().timestamp, Some(disordered[400]));
     }
 
     #[test]

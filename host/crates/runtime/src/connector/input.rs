@@ -78,6 +78,11 @@ impl Input {
         Self::of(counted, Wanted::Anything)
     }
 
+    /// Whether the bytes are known to be packed.
+    pub(super) fn is_packed(&self) -> bool {
+        matches!(self.state, State::Gzip(_) | State::Zstd(_))
+    }
+
     /// Whether the bytes are known to be those of the file.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self.state, State::Plain(_))

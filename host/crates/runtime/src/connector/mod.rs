@@ -110,11 +110,11 @@ pub use dead_letter_file::DeadLetterFile;
 pub use in_memory::{CollectSink, Collected, IterSource};
 pub(crate) use layout::csv_form;
 pub use meetings::compare_paths;
-pub use open::{SinkStart, open_sink, open_source};
+pub use open::{open_sink, open_source};
 pub use path_guard::PathGuard;
 pub use path_use::{PathRole, PathUse, StandardStreams};
 pub use port::{
-    Committer, ConnectorError, Extent, Filled, Places, Sink, SinkOutcome, Source, SourceProgress, Unreadable,
+    Committer, ConnectorError, Extent, Filled, Places, Sink, SinkOutcome, SinkStart, Source, SourceProgress, Unreadable,
 };
 pub use read_fields::ReadFields;
 pub(crate) use read_fields::written;

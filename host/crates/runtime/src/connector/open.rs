@@ -13,7 +13,7 @@ use super::standard_streams::{require_input, require_output};
 use super::stdout_sink::StdoutSink;
 use super::text_source::TextSource;
 use super::whole_files::WholeFiles;
-use super::{ConnectorError, PathGuard, Sink, Source};
+use super::{ConnectorError, PathGuard, Sink, SinkStart, Source};
 use sage_plan::{OutputShape, SinkSpec, SourceSpec};
 
 /// Opens a built-in source at position `source_number` in the pipeline. No record is longer than
@@ -43,15 +43,6 @@ pub fn open_source(
         SourceSpec::Socket(socket) => Box::new(SocketSource::open(socket, source_number, longest)?),
         SourceSpec::Provided(name) => return Err(not_provided("source", name)),
     })
-}
-
-/// Where a sink begins.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SinkStart<'a> {
-    /// Whether the run has epochs, so that the sink is [saved](Sink::save).
-    pub has_epochs: bool,
-    /// What the sink of an earlier run had saved, if this run goes on from there.
-    pub saved: Option<&'a [u8]>,
 }
 
 /// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV.
@@ -100,7 +91,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["out.txt", "out.txt.gz", "out.txt.zst"] {
             let path = folder.path().join(name);
-            let generate = GenerateSpec { count: Some(10_000), rate: None, payload_bytes: 100, keys: None, seed: 1 };
+            let generate =
+                GenerateSpec { count: Some(10_000), rate: None, payload_bytes: 100, keys: None, seed: 1, times: None };
             let mut source = open_source(&SourceSpec::Generate(generate), 0, 1 << 20).unwrap();
             let compression = Compression::Found;
             let spec =

@@ -114,6 +114,26 @@ impl OpenText {
         self.json.go_on();
     }
 
+    /// Refuses text whose bytes are not those of the file, so that a later run could not begin in its middle. Nothing is
+    /// known of an input without bytes.
+    pub(super) fn require_plain(&mut self) -> Result<(), ConnectorError> {
+        let is_plain = |input: &TextInput| input.is_as_it_is() && input.input().is_plain();
+        if self.given_up || is_plain(self.lines.input()) {
+            return Ok(());
+        }
+        let begun = self.lines.input_mut().begin();
+        let input = self.lines.input();
+        match begun {
+            Ok(()) if is_plain(input) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !input.input().is_packed() => Ok(()),
+            Err(error) if !input.input().is_packed() => Err(self.bad_line(LineError::Read(error))),
+            _ => {
+                let hint = "leave follow out for packed files and for other encodings".to_owned();
+                Err(self.bad_file(None, "a source that follows reads plain text in UTF-8", Some(hint)))
+            }
+        }
+    }
+
     /// csv: reads up to the names of the columns, before [`OpenText::go_on`].
     pub(super) fn find_columns(&mut self) -> Result<(), ConnectorError> {
         if self.format == Format::Csv && !self.csv.columns().are_known() { self.check() } else { Ok(()) }

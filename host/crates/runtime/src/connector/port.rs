@@ -179,6 +179,15 @@ pub trait Sink: Send {
     fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError>;
 }
 
+/// Where a sink begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SinkStart<'a> {
+    /// Whether the run has epochs, so that the sink is [saved](Sink::save).
+    pub has_epochs: bool,
+    /// What the sink of an earlier run had saved, if this run goes on from there.
+    pub saved: Option<&'a [u8]>,
+}
+
 /// The second half of a sink whose output is shown to others only when the epoch that it belongs to is whole. Another
 /// thread than the sink's calls it.
 pub trait Committer: Send + Sync {

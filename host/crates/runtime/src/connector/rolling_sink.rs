@@ -12,6 +12,7 @@ use super::saved_parts::{SavedPart, SavedParts};
 use super::{Committer, ConnectorError, PathGuard, Sink, SinkOutcome, SinkStart};
 use sage_batch::Batch;
 use sage_plan::{FileSinkSpec, RollSpec};
+use sage_store::fault_point;
 
 /// A file sink whose output is in parts.
 ///
@@ -213,6 +214,10 @@ fn publish(folder: &PartFolder, part: SavedPart) -> Result<(), ConnectorError> {
     Err(ConnectorError::new(what).hint("run it again, with nothing else writing or cleaning up in that folder"))
 }
 
+fn fault(point: &str) -> Result<(), ConnectorError> {
+    fault_point(point).map_err(|cause| ConnectorError::caused("the parts cannot be published", cause))
+}
+
 impl Sink for RollingSink {
     fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
         if batch.is_empty() {
@@ -342,11 +347,12 @@ impl Commits {
         for (_, part) in parts.saved.iter().filter(|(epoch, _)| *epoch <= up_to) {
             publish(&self.folder, *part)?;
             published = true;
+            fault("sink.commit_half")?;
         }
         parts.saved.retain(|(epoch, _)| *epoch > up_to);
         self.waits.store(!(parts.saved.is_empty() && parts.closed.is_empty()), Ordering::SeqCst);
         drop(parts);
-        if published { self.folder.sync() } else { Ok(()) }
+        if published { self.folder.sync().and_then(|()| fault("sink.committed")) } else { Ok(()) }
     }
 
     fn publish_all(&self) -> Result<(), ConnectorError> {

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,7 +165,7 @@ pub(super) fn broken(path: &Path, error: io::Error) -> ConnectorError {
     ConnectorError::caused(format!("lost the program at \"{}\"", path.display()), error)
 }
 
-/// As [`broken`], for a path that is owned.
-pub(super) fn lost(path: &PathBuf) -> impl Fn(io::Error) -> ConnectorError + '_ {
+/// As [`broken`], for `map_err`.
+pub(super) fn lost(path: &Path) -> impl Fn(io::Error) -> ConnectorError + '_ {
     move |error| broken(path, error)
 }

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::csv_rows::CsvRows;
 use super::event_time::{NoTime, microseconds};
 use super::json_fields::{JsonFields, Value};
-use sage_plan::{FieldPath, StampSpec};
+use sage_plan::{EventTimeSpec, FieldPath, StampSpec};
 
 /// Takes a record's key, event time and headers from its fields.
 ///
@@ -79,9 +79,9 @@ fn fill<'v>(spec: &StampSpec, stamp: &mut Stamp, value: impl Fn(usize) -> Value<
         key.clear();
         key.extend_from_slice(text.as_bytes());
     }
-    if let Some((path, format)) = &spec.event_time {
+    if let Some(EventTimeSpec { field: path, format, timezone }) = &spec.event_time {
         let text = next().text().map_err(|why| cannot("the event time", path, why))?;
-        let time = microseconds(&text, *format);
+        let time = microseconds(&text, format, timezone.as_ref());
         stamp.timestamp =
             Some(time.map_err(|NoTime(why)| {
                 format!("the event time, field \"{path}\", is \"{}\": {why}", shortened(&text))
@@ -126,7 +126,11 @@ mod tests {
         let path = |text| FieldPath::parse(text).unwrap();
         StampSpec {
             key: Some(path("/user/id")),
-            event_time: Some((path("ts"), TimeFormat::Unix { a_second: 1000 })),
+            event_time: Some(EventTimeSpec {
+                field: path("ts"),
+                format: TimeFormat::Unix { a_second: 1000 },
+                timezone: None,
+            }),
             headers: vec![("a".into(), path("x")), ("b".into(), path("/list/1"))],
         }
     }

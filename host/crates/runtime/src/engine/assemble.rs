@@ -32,7 +32,7 @@ use super::source_clock::SourceClock;
 use super::source_lane::{SharedSource, SourceLane, SourceStart};
 use super::stage_parts::{InstanceParts, StageParts};
 use super::window_time::WindowTime;
-use crate::connector::{Committer, DeadLetterFile, Sink};
+use crate::connector::{Committer, DeadLetterFile};
 use sage_batch::fields::Schema;
 use sage_batch::{BatchPool, Inbox, SharedRoom};
 use sage_machine::MemoryBudget;
@@ -74,9 +74,10 @@ pub(super) fn assemble(
     let mut provenance = Provenance::default();
     let sources = open_sources(parts, &mut provenance)?;
     let mut sinks = open_sinks(parts)?;
-    let committed =
-        |(id, sink): (&StageId, &Box<dyn Sink>)| Some((parts.plan.stage(*id).name.clone(), sink.committer()?));
-    let committers = sinks.iter().filter_map(committed).collect();
+    let mut committers = Vec::new();
+    for (id, sink) in &sinks {
+        committers.extend(sink.committer().map(|committer| (parts.plan.stage(*id).name.clone(), committer)));
+    }
     let dead_letters = open_dead_letters(parts)?;
     let numbers = component_source_numbers(parts, &mut provenance);
     let provenance = Arc::new(provenance);
@@ -119,7 +120,7 @@ pub(super) fn assemble(
                 }
                 let clock = |shown| {
                     let (name, counters) = (stage.name.as_str().into(), Arc::clone(&own.counters));
-                    stage.watermark.as_ref().map(|spec| SourceClock::new(spec, saved, name, counters, shown))
+                    stage.watermark.as_ref().map(|spec| Box::new(SourceClock::new(spec, saved, name, counters, shown)))
                 };
                 let placement = placement(parts, id, instance, lane);
                 let supervisor =

@@ -8,8 +8,8 @@ use super::parts::Provided;
 use crate::connector;
 use sage_plan::config;
 use sage_plan::config::{
-    Capabilities, Checkpoint, ComponentUse, FileSink, FileSource, Generate, Input, Limits, OnError, Operator, Parsed,
-    Partitioning, Pipeline, Resources, SinkKind, Source, SourceKind, TextFormat,
+    Capabilities, Checkpoint, ComponentUse, EventTime, FileSink, FileSource, Generate, Input, Limits, OnError,
+    Operator, Parsed, Partitioning, Pipeline, Resources, SinkKind, Source, SourceKind, TextFormat, Watermark,
 };
 
 /// A pipeline built in Rust. It is the same as a pipeline file, with the same checks and messages.
@@ -222,12 +222,20 @@ impl PipelineBuilder {
     /// stage is a source).
     #[must_use]
     pub fn on_error(mut self, on_error: OnError) -> Self {
-        if self.about == About::Source
-            && let Some(source) = self.pipeline.sources.last_mut()
-        {
-            source.on_error = Some(on_error.clone());
-        }
+        self = self.source(|source| source.on_error = Some(on_error.clone()));
         self.component(|component| component.on_error = on_error)
+    }
+
+    /// Sets the field of the event time of the last stage's records, if it is a source of text.
+    #[must_use]
+    pub fn event_time(self, event_time: EventTime) -> Self {
+        self.source(|source| source.event_time = Some(event_time))
+    }
+
+    /// Sets how the event times of the last stage's records tell how far event time is, if it is a source.
+    #[must_use]
+    pub fn watermark(self, watermark: Watermark) -> Self {
+        self.source(|source| source.watermark = Some(watermark))
     }
 
     /// Sets how often a failed batch of the last stage is tried again as a whole.
@@ -266,6 +274,13 @@ impl PipelineBuilder {
     fn follow(mut self, name: &str, about: About) -> Self {
         self.last = Some(vec![name.into()]);
         self.about = about;
+        self
+    }
+
+    fn source(mut self, change: impl FnOnce(&mut Source)) -> Self {
+        if self.about == About::Source {
+            self.pipeline.sources.last_mut().map(change);
+        }
         self
     }
 

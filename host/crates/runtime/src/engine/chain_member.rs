@@ -81,11 +81,6 @@ impl OperatorLane {
         self.outlets.tells_in()
     }
 
-    /// Begins with the event time that an earlier run had reached.
-    pub(super) fn begin(&mut self) {
-        self.outlets.advance(self.time.reached());
-    }
-
     /// See [`DirectGuest::arm`](super::DirectGuest::arm).
     pub(super) fn arm(&mut self, lightly: bool) -> bool {
         self.supervisor.guest().direct().is_none_or(|guest| guest.arm(lightly))

@@ -38,7 +38,7 @@ pub(super) struct ComponentSourceLane {
     /// The epochs of the run, if it has any.
     pub(super) epochs: Option<EpochLane>,
     /// How far event time is, if the source has a watermark.
-    pub(super) clock: Option<SourceClock>,
+    pub(super) clock: Option<Box<SourceClock>>,
     /// Where an earlier run was.
     pub(super) from: Option<GuestPosition>,
     /// Whether the source had ended in the run before.
@@ -147,7 +147,7 @@ impl ComponentSourceLane {
         if self.has_ended {
             epochs.part(FrameKind::Ended, Vec::new())?;
         }
-        if let Some(saved) = self.clock.as_ref().and_then(SourceClock::save) {
+        if let Some(saved) = self.clock.as_ref().and_then(|clock| clock.save()) {
             epochs.part(FrameKind::Watermark, saved)?;
         }
         self.outlets.mark(epoch.number)?;

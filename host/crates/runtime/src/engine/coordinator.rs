@@ -27,6 +27,8 @@ pub(super) struct Coordinator {
     pub(super) store: Store,
     pub(super) handed: Receiver<Handed>,
     pub(super) interval: Duration,
+    /// Whether the next epoch holds whole states in any case.
+    pub(super) needs_base: bool,
     /// The folder of the store.
     pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
@@ -169,8 +171,9 @@ impl Coordinator {
     /// Makes an epoch, and the savepoints that were asked for. The run stops behind it if that was asked for.
     fn epoch(&mut self, asked: Vec<Asked>) -> Result<(), Stopped> {
         let saves = !asked.is_empty();
-        let written = self.collect(saves || self.store.wants_base(), saves);
+        let written = self.collect(saves || self.needs_base || self.store.wants_base(), saves);
         let number = written.map_err(|error| self.cannot_save(error))?;
+        self.needs_base = false;
         self.progress.saved(number);
         self.commit(number).map_err(|failure| self.control.fail(failure))?;
         let may_stop = self.epochs.stops() || asked.iter().any(|asked| asked.stops);

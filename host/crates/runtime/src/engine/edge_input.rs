@@ -89,6 +89,10 @@ impl Preparation for EdgeInput {
         rejects.tell_in_silence().map(|()| rejects.tells_in())
     }
 
+    fn tell(&mut self) -> Result<(), Stopped> {
+        self.refusals.outlets.rejects.tell()
+    }
+
     fn mark(&mut self, epoch: u64) -> Result<(), Stopped> {
         self.refusals.outlets.rejects.mark(epoch)
     }

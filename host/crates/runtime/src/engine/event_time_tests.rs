@@ -40,7 +40,9 @@ enum Step {
 
 fn shape() -> impl Strategy<Value = Shape> {
     let input = (any::<Index>(), any::<bool>(), 0usize..4);
-    (1usize..4, 1usize..4, any::<bool>(), prop::collection::vec(input, 1..4))
+    // With 64 receivers by key, records are held before they are sent.
+    let instances = prop_oneof![8 => 1usize..4, 1 => Just(64usize)];
+    (instances, 1usize..4, any::<bool>(), prop::collection::vec(input, 1..4))
         .prop_map(|(instances, lanes, by_lane, inputs)| Shape { instances, lanes, by_lane, inputs })
 }
 
@@ -83,7 +85,8 @@ struct Graph {
 const PARTITIONS: [Partition; 4] = [Partition::Forward, Partition::RoundRobin, Partition::Key, Partition::Broadcast];
 
 impl Graph {
-    fn new(sources: usize, shapes: &[Shape]) -> Self {
+    /// `heaviest`: batches that are heavier are sent in pieces.
+    fn new(sources: usize, shapes: &[Shape], heaviest: usize) -> Self {
         let pool = Arc::new(BatchPool::new(16));
         let inboxes: Vec<Vec<Vec<Arc<Inbox>>>> = shapes
             .iter()
@@ -113,7 +116,7 @@ impl Graph {
                 let destination = |inbox: &Arc<Inbox>| Destination {
                     inbox: Arc::clone(inbox),
                     consumer: Arc::default(),
-                    credit: 1 << 30,
+                    credit: heaviest,
                 };
                 let to: Vec<Vec<_>> =
                     inboxes[to].iter().map(|inboxes| inboxes.iter().map(destination).collect()).collect();
@@ -126,8 +129,8 @@ impl Graph {
             rejects: outlet(&routes[stage][1], instance),
             sides: Vec::new(),
         };
-        let mut graph = Self::default();
-        graph.sources = (0..sources).map(|stage| Source { outlets: outlets(stage, 0), at: 0, sent: 0 }).collect();
+        let sources_of = |stage| Source { outlets: outlets(stage, 0), at: 0, sent: 0 };
+        let mut graph = Self { sources: (0..sources).map(sources_of).collect(), ..Self::default() };
         for (at, shape) in shapes.iter().enumerate() {
             for (instance, inboxes) in (0..).zip(&inboxes[at]) {
                 let mut lanes: Vec<Outlets> = (0..shape.lanes).map(|_| outlets(sources + at, instance)).collect();
@@ -269,14 +272,15 @@ impl Instance {
         outlets.advance(watermark);
         if self.inboxes.len() < self.lanes.len() {
             self.lanes[lane].flush().unwrap();
+            self.lanes[lane].tell().unwrap();
         }
         batch.len()
     }
 }
 
 fn tell(outlets: &mut Outlets) {
-    // An epoch that nobody learns of.
-    outlets.mark(0).unwrap();
+    outlets.flush().unwrap();
+    outlets.tell().unwrap();
 }
 
 fn leave(outlets: &mut Outlets) {
@@ -291,8 +295,9 @@ proptest! {
         sources in 1usize..4,
         shapes in prop::collection::vec(shape(), 1..6),
         steps in prop::collection::vec(step(), 0..120),
+        heaviest in prop_oneof![Just(1usize << 30), 20usize..200],
     ) {
-        let mut graph = Graph::new(sources, &shapes);
+        let mut graph = Graph::new(sources, &shapes, heaviest);
         steps.iter().for_each(|step| graph.take(step));
         graph.settle();
         // What the sources of each stage have reached.

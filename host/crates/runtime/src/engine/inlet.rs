@@ -125,7 +125,10 @@ impl Inlet {
 
     /// Hands over the available batches, as far as the guest has room.
     pub(super) fn fill(&mut self, guest: &mut dyn LaneGuest) -> Result<(), Stopped> {
-        while guest.has_room() && self.risen.is_none() && !self.waits_for_timers {
+        while guest.has_room() && !self.waits_for_timers {
+            if self.waiting.is_empty() && self.risen.is_some() {
+                return Ok(());
+            }
             let next = match self.waiting.pop_front() {
                 Some(held) => held,
                 None => match self.next(guest)? {
@@ -137,7 +140,8 @@ impl Inlet {
             let batch_time = self.batch_time.as_deref().filter(|_| self.direct_send.is_none());
             let begun = batch_time.map(|batch_time| (batch_time, Instant::now()));
             let now = next.batch.watermark();
-            let moves_on = self.is_timed && now != self.reached && guest.waits_between(self.reached.time, now.time);
+            let moves_on =
+                self.is_timed && now.time > self.reached.time && guest.waits_between(self.reached.time, now.time);
             if let Err(held) = guest.hand_over(next) {
                 self.waiting.push_front(held);
                 return Ok(());
@@ -286,7 +290,8 @@ impl Inlet {
                 Ok(Some(InFlight { batch, ticket, unread }))
             }
             Popped::Watermark(watermark, ticket) => {
-                self.risen = Some(Risen { watermark, ticket, behind: guest.in_flight() });
+                let behind = guest.in_flight() + self.waiting.len();
+                self.risen = Some(Risen { watermark, ticket, behind });
                 Ok(None)
             }
             Popped::Empty => Ok(None),

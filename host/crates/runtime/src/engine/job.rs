@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::backtraces::backtraces_are_shown;
+use super::config_values::resolve_here;
 use super::control::{Control, StopHandle};
 use super::error::RunError;
 use super::examine_models::Examination;
@@ -91,8 +92,9 @@ impl Job {
     pub fn from_file(path: &Path, options: JobOptions) -> Result<Self, JobError> {
         let settings = options.host_settings()?;
         let bytes = read_written(path)?;
-        let parsed = config::parse(&path.display().to_string(), &bytes);
+        let mut parsed = config::parse(&path.display().to_string(), &bytes);
         let base = path.parent().unwrap_or(Path::new(""));
+        resolve_here(&mut parsed, base);
         Self::from_parsed(parsed, (Some(path), base), settings, options, Provided::default())
     }
 

@@ -41,6 +41,8 @@ pub struct JobOptions {
     /// The identifier of the job, if this process runs this job only. The process then claims memory for itself, and it
     /// takes part in the control group of the run, which has this name.
     pub job: Option<String>,
+    /// The slice of control groups, instead of the one in `host.toml`.
+    pub slice: Option<String>,
     /// The lease folder, instead of the one in `host.toml` or the default.
     pub lease_folder: Option<PathBuf>,
     /// The cache folder for compiled components, instead of the one in `host.toml` or the default.
@@ -67,10 +69,18 @@ impl JobOptions {
     /// # Errors
     /// The file cannot be read, or is invalid.
     pub fn host_settings(&self) -> Result<HostSettings, JobError> {
-        let Some(path) = &self.host_file else { return Ok(HostSettings::default()) };
-        let bytes = read_written(path)?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        Ok(config::parse_host(&path.display().to_string(), &bytes, base)?)
+        let mut settings = match &self.host_file {
+            None => HostSettings::default(),
+            Some(path) => {
+                let bytes = read_written(path)?;
+                let base = path.parent().unwrap_or(Path::new(""));
+                config::parse_host(&path.display().to_string(), &bytes, base)?
+            }
+        };
+        if let Some(slice) = &self.slice {
+            settings.slice.clone_from(slice);
+        }
+        Ok(settings)
     }
 
     /// The folder of CPU leases and claims.
@@ -78,10 +88,11 @@ impl JobOptions {
     /// # Errors
     /// The folder cannot be made or used.
     pub fn lease_folder(&self, settings: &HostSettings) -> Result<LeaseFolder, ResourceError> {
-        match self.lease_folder.as_deref().or(settings.lease_folder.as_deref()) {
+        let folder = match self.lease_folder.as_deref().or(settings.lease_folder.as_deref()) {
             Some(path) => LeaseFolder::at(path),
             None => LeaseFolder::open(),
-        }
+        };
+        Ok(folder?.with_group_of_jobs(settings.serve.uids.group_of_jobs()))
     }
 
     /// The folders that [`JobOptions::lease_folder`] may open. Nothing is created.

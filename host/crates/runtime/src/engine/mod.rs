@@ -32,6 +32,7 @@ mod chain;
 mod chain_clock;
 mod chain_member;
 mod component_source_lane;
+mod config_values;
 mod control;
 mod coordinator;
 mod counted_sink;

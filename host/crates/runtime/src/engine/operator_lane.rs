@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::answers::{AnswerCollector, Outputs};
 use super::epochs::EpochLane;
+use super::error::PipelineError;
 use super::field_output::{FieldOutput, OutputShape};
 use super::field_text::text_for_people;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
@@ -21,7 +22,7 @@ use super::window_time::WindowTime;
 use sage_batch::{Batch, BatchPool};
 use sage_plan::Kind;
 use sage_sandbox::{Answer, Failure, FailureCode};
-use sage_store::FrameKind;
+use sage_store::{FrameKind, fault_point};
 use sage_time::Watermark;
 
 /// A lane of an operator or of a sink component: takes batches, calls its guest, and sends the answers on.
@@ -79,7 +80,7 @@ impl OperatorLane {
 
     fn work(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
         let mut outputs = Outputs::default();
-        self.outlets.advance(self.time.reached());
+        self.begin();
         loop {
             if !outputs.unflushed.is_due(self.flush_interval) {
                 self.inlet.fill(self.supervisor.guest())?;
@@ -102,6 +103,13 @@ impl OperatorLane {
                 self.wait(&outputs)?;
             }
         }
+    }
+
+    /// Begins with the event time that an earlier run had reached.
+    pub(super) fn begin(&mut self) {
+        let reached = self.time.reached();
+        self.inlet.reached(reached);
+        self.outlets.advance(reached);
     }
 
     /// Waits for the oldest answer and sends its outputs. `false` means that nothing is in flight. After a
@@ -358,6 +366,8 @@ impl OperatorLane {
         }
         if self.recovery.is_empty() {
             self.outlets.flush()?;
+            // Later, it might not be the newest watermark of the lanes any more.
+            self.outlets.tell()?;
             sequencer.advance();
         }
         Ok(())
@@ -399,6 +409,10 @@ impl OperatorLane {
     pub(super) fn cross(&mut self, epoch: u64, outputs: &mut Outputs) -> Result<(), Stopped> {
         if self.kind == Kind::Sink {
             self.settle(outputs)?;
+        }
+        if let Err(error) = fault_point("lane.crossing") {
+            let failure = PipelineError::connector(&self.policy.stage, &error.to_string());
+            return Err(self.policy.control.fail(failure));
         }
         if let Some(epochs) = &mut self.epochs {
             let begun = epochs.begun(epoch);

@@ -261,17 +261,22 @@ impl Route {
         Ok(next)
     }
 
-    /// Tells every receiver of the watermark, and marks an epoch behind it.
-    fn mark(&mut self, epoch: u64, pool: &BatchPool) -> Result<(), Stopped> {
+    /// Tells every receiver of the watermark.
+    fn tell(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
+        if let Some(preparation) = &mut self.preparation {
+            preparation.tell()?;
+        }
+        let sending = self.sending(pool);
+        self.targets.iter_mut().try_for_each(|target| target.tell(sending))
+    }
+
+    /// Marks an epoch at every receiver.
+    fn mark(&mut self, epoch: u64) -> Result<(), Stopped> {
         if let Some(preparation) = &mut self.preparation {
             preparation.mark(epoch)?;
         }
-        let sending = self.sending(pool);
-        self.targets.iter_mut().try_for_each(|target| {
-            target.tell(sending)?;
-            target.inbox.mark(epoch);
-            Ok(())
-        })
+        self.targets.iter().for_each(|target| target.inbox.mark(epoch));
+        Ok(())
     }
 
     /// Each of its producers, in order.
@@ -334,6 +339,14 @@ impl Outlet {
         Ok(())
     }
 
+    /// Tells every receiver, which must be flushed, of the watermark at once.
+    pub(super) fn tell(&mut self) -> Result<(), Stopped> {
+        match self.tells.take() {
+            Some(_) => self.routes.iter_mut().try_for_each(|route| route.tell(&self.pool)),
+            None => Ok(()),
+        }
+    }
+
     /// The time until receivers have to be told of the watermark.
     pub(super) fn tells_in(&self) -> Option<Duration> {
         Some(self.tells?.saturating_duration_since(Instant::now()))
@@ -374,8 +387,8 @@ impl Outlet {
     /// Tells every receiver, which must be flushed, of the watermark, and marks an epoch behind it. Nothing is sent
     /// before the epoch is over.
     pub(super) fn mark(&mut self, epoch: u64) -> Result<(), Stopped> {
-        self.tells = None;
-        self.routes.iter_mut().try_for_each(|route| route.mark(epoch, &self.pool))
+        self.tell()?;
+        self.routes.iter_mut().try_for_each(|route| route.mark(epoch))
     }
 
     /// Ends this output.

@@ -37,6 +37,11 @@ impl Outlets {
         self.all().try_for_each(Outlet::tell_in_silence)
     }
 
+    /// Tells every receiver, which must be flushed, of the watermark at once.
+    pub(super) fn tell(&mut self) -> Result<(), Stopped> {
+        self.all().try_for_each(Outlet::tell)
+    }
+
     /// The time until receivers have to be told of the watermark.
     pub(super) fn tells_in(&mut self) -> Option<Duration> {
         self.all().filter_map(|outlet| outlet.tells_in()).min()

@@ -22,6 +22,9 @@ pub(super) trait Preparation: Send {
     /// Tells receivers in silence of the watermark. Returns the time until the next has to be told.
     fn tell_in_silence(&mut self) -> Result<Option<Duration>, Stopped>;
 
+    /// Tells every receiver, which must be flushed, of the watermark at once.
+    fn tell(&mut self) -> Result<(), Stopped>;
+
     /// Marks an epoch at its outputs, which must be flushed.
     fn mark(&mut self, epoch: u64) -> Result<(), Stopped>;
 

@@ -88,6 +88,7 @@ impl Running {
         let coordinator = checkpoints.map(|((saved, epochs), (handed, progress))| {
             let instances = assembly.stages.iter().flat_map(|stage| &stage.instances);
             Coordinator {
+                needs_base: saved.needs_base(),
                 epochs,
                 control: Arc::clone(&control),
                 store: saved.store,

@@ -139,12 +139,13 @@ impl SavedStage {
 
     /// Whether an epoch has something of the stage that a run without it would lose: state, a position, an output.
     fn leaves_something(&self) -> bool {
-        matches!(self.kind.as_str(), "process" | "source" | "built-in")
+        matches!(self.kind.as_str(), "process" | "window" | "source" | "built-in")
     }
 
-    /// Whether other instances can go on with what these have saved. A source has a position for each instance.
+    /// Whether other instances can go on with what these have saved. A source has a position for each instance. Windows
+    /// have a watermark for each.
     fn can_be_rescaled(&self) -> bool {
-        !matches!(self.kind.as_str(), "source" | "built-in")
+        !matches!(self.kind.as_str(), "window" | "source" | "built-in")
     }
 }
 
@@ -187,6 +188,14 @@ impl SavedRun {
     pub(super) fn shape(&self, stage: &str) -> Option<(u32, u32)> {
         let stages = &self.from.as_ref()?.manifest.stages;
         stages.iter().find(|before| before.name == stage).map(|before| (before.instances, before.lanes))
+    }
+
+    /// Whether the states of the epoch lie in other lanes than those of this run, or not all of them count: then the
+    /// next epoch holds whole states, because changes would continue those of the wrong lanes.
+    pub(super) fn needs_base(&self) -> bool {
+        let Some(from) = &self.from else { return false };
+        let same = |before: &SavedStage| self.manifest.stages.iter().any(|now| now == before);
+        !from.dropped.is_empty() || !from.manifest.stages.iter().all(same)
     }
 
     /// The epoch from which the run goes on.

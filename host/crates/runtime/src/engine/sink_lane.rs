@@ -9,9 +9,10 @@ use super::lane_clock::LaneClock;
 use super::lane_time::LaneTime;
 use super::on_error_policy::OnErrorPolicy;
 use super::stopped::Stopped;
+use crate::connector::ConnectorError;
 use sage_batch::{Batch, BatchPool, Inbox, Popped};
 use sage_observe::Latency;
-use sage_store::FrameKind;
+use sage_store::{FrameKind, fault_point};
 use sage_time::Watermark;
 
 /// The single lane of a built-in or embedder's sink: writes the batches that arrive. The lane returns the sink
@@ -91,7 +92,11 @@ impl SinkLane {
         let Some(epochs) = &mut self.epochs else { return self.flush() };
         let begun = epochs.begun(epoch);
         let closed = if begun.closes { self.sink.close() } else { Ok(()) };
-        let saved = closed.and_then(|()| self.sink.save(epoch));
+        let prepared = |saved| {
+            let fault = |cause| ConnectorError::caused("the output cannot be prepared", cause);
+            fault_point("sink.prepared").map_err(fault).map(|()| saved)
+        };
+        let saved = closed.and_then(|()| self.sink.save(epoch)).and_then(prepared);
         epochs.part(FrameKind::Sink, saved.map_err(|error| self.policy.connector_failed(&error))?)?;
         if let Some(saved) = self.time.save() {
             epochs.part(FrameKind::Watermark, saved)?;

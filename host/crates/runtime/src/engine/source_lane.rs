@@ -30,7 +30,7 @@ pub(super) struct SourceLane {
     /// The epochs of the run, if it has any.
     pub(super) epochs: Option<EpochLane>,
     /// How far event time is, if the source has a watermark.
-    pub(super) clock: Option<SourceClock>,
+    pub(super) clock: Option<Box<SourceClock>>,
     /// The records that the source has given.
     pub(super) given: Given,
     /// Where an earlier run was, which the lane has yet to reach.
@@ -209,7 +209,7 @@ impl SourceLane {
         if matches!(self.from, Some(SourceStart::Ended(_))) {
             epochs.part(FrameKind::Ended, Vec::new())?;
         }
-        if let Some(saved) = self.clock.as_ref().and_then(SourceClock::save) {
+        if let Some(saved) = self.clock.as_ref().and_then(|clock| clock.save()) {
             epochs.part(FrameKind::Watermark, saved)?;
         }
         self.outlet.flush()?;

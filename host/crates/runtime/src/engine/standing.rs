@@ -16,8 +16,8 @@ use sage_sandbox::FailureCode;
 ///
 /// **Waiting.** A single thread sleeps on a condition variable that the end of the run signals. A check waits for
 /// nothing, except for the ledger if the lease folder was changed, and that wait has a time limit. A check takes some
-/// 50 µs of one CPU. It is due after [`Pace::BUSY`], or after [`Pace::IDLE`] if the process has not worked, so that a
-/// loss is reported within about a second.
+/// 50 µs of one CPU. It is due after [`Pace::BUSY`], or after [`Pace::IDLE`] if the process has not worked, and after
+/// up to [`Pace::RESTING`] if it has not worked for some seconds. So a loss is reported within about a second of work.
 pub(super) struct StandingWatch {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
@@ -93,7 +93,8 @@ impl Watched {
         let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             // Admission has just seen all of it: the first check is due after the first wait.
-            let due = Pace::next(pace.worked(std::iter::empty()));
+            pace.worked(std::iter::empty());
+            let due = pace.next_after_rest();
             stopped = changed.wait_timeout(stopped, due).unwrap_or_else(PoisonError::into_inner).0;
             if *stopped {
                 return;

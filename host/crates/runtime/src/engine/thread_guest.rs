@@ -107,11 +107,12 @@ impl LaneGuest for ThreadGuest {
 
     fn give_up_window(&mut self, watermark: i64) -> Option<LostWindow> {
         let rules = self.spec.windows?;
-        match (&mut self.guest, &mut self.carried) {
-            (Some(guest), _) => guest.state().give_up_window(rules, watermark),
-            (None, Some(carried)) => carried.state.give_up_window(rules, watermark),
-            (None, None) => None,
-        }
+        let state = match (&mut self.guest, &mut self.carried) {
+            (Some(guest), _) => guest.state(),
+            (None, Some(carried)) => &mut carried.state,
+            (None, None) => return None,
+        };
+        Some(state.give_up_window(rules, watermark)?.0)
     }
 
     fn close(&mut self) -> Result<(), Failure> {

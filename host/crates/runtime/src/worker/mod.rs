@@ -13,6 +13,7 @@
 
 #[cfg(any(test, feature = "any-bytes"))]
 pub mod any_bytes;
+mod believed;
 pub mod compile;
 mod death;
 pub mod device;

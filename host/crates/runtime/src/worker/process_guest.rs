@@ -2,19 +2,24 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::believed::believe;
 use super::grace::GRACE;
 use super::in_flight::{Answering, InFlightBatches, write_call};
 use super::instance::Instance;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
-use crate::engine::{DirectGuest, InFlight, LaneGuest, Measured, Stopped, Wakers};
+use crate::engine::{DirectGuest, InFlight, LaneGuest, Measured, Stopped};
+use sage_batch::Batch;
 use sage_batch::wire::{WireError, get_bytes, get_u64, put_bytes, put_u64};
-use sage_batch::{Batch, DirectSend};
 use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::{Kind, RecordShape};
 use sage_process::Link;
 use sage_sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedState, LogTo, LostWindow, Progress};
 use sage_time::WindowRules;
+
+/// The guest as one to which other threads hand over batches.
+#[path = "process_guest_direct.rs"]
+mod direct;
 
 /// The guest of a lane in a worker process.
 ///
@@ -45,6 +50,8 @@ pub(super) struct ProcessGuest {
     failed: Option<Failure>,
     state: Option<KeyedState>,
     windows: Option<WindowRules>,
+    /// Changes of the copy that the worker has to be told of before its next guest starts.
+    untold: Vec<u8>,
     changes: Vec<u8>,
     position: Vec<u8>,
     budget: Arc<MemoryBudget>,
@@ -96,6 +103,7 @@ impl ProcessGuest {
             failed: None,
             state: matches!(kind, Kind::Process | Kind::Window).then(|| KeyedState::new(Arc::clone(copies))),
             windows: spec.windows,
+            untold: Vec::new(),
             changes: Vec::new(),
             position: Vec::new(),
             budget: Arc::clone(&spec.budget),
@@ -289,14 +297,6 @@ impl ProcessGuest {
     }
 }
 
-/// The believable part of the time that a worker claims: at most the time that has passed. Sums of such times
-/// cannot overflow.
-fn believe(claims: Duration, claimed: &mut Duration, passed: Duration) -> Duration {
-    let believed = claims.min(passed.saturating_sub(*claimed));
-    *claimed += believed;
-    believed
-}
-
 fn no_guest() -> Failure {
     Failure::new(FailureCode::Restarts, "the guest is not running")
 }
@@ -309,6 +309,14 @@ impl LaneGuest for ProcessGuest {
         let link = self.connect()?;
         self.link = Some(link);
         let source = self.kind == Kind::Source;
+        let untold = std::mem::take(&mut self.untold);
+        if !untold.is_empty() {
+            let tell = |link: &mut Link| {
+                put_u64(link, ask::STATE)?;
+                put_bytes(link, &untold)
+            };
+            self.ask(tell, |_, _| Ok(()))?;
+        }
         self.ask(
             |link| put_u64(link, ask::START),
             |guest, link| if source { get_bytes(link, LONGEST_POSITION, &mut guest.position) } else { Ok(()) },
@@ -435,7 +443,10 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn give_up_window(&mut self, watermark: i64) -> Option<LostWindow> {
-        self.state.as_mut()?.give_up_window(self.windows?, watermark)
+        let (lost, changes) = self.state.as_mut()?.give_up_window(self.windows?, watermark)?;
+        // The worker that lives on has the window too.
+        self.untold.extend_from_slice(&changes);
+        Some(lost)
     }
 
     fn close(&mut self) -> Result<(), Failure> {
@@ -464,46 +475,4 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn rest(&mut self) {}
-}
-
-impl DirectGuest for ProcessGuest {
-    fn direct_send(&self) -> Arc<dyn DirectSend> {
-        Arc::clone(&self.in_flight) as Arc<dyn DirectSend>
-    }
-
-    fn wait(&mut self, most: Duration) -> Result<(), Failure> {
-        let Some(link) = &self.link else { return Ok(()) };
-        match link.doze(most) {
-            Err(error) if self.in_flight.count() == 0 => {
-                let failure = self.lost(&error);
-                self.take_all_back(None);
-                Err(failure)
-            }
-            // If a batch is in flight, its answer reports the error.
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    fn is_answered(&mut self) -> bool {
-        if self.failed.is_some() || self.link.as_ref().is_none_or(Link::has_bytes) {
-            self.silent_since = None;
-            return true;
-        }
-        let since = *self.silent_since.get_or_insert_with(Instant::now);
-        self.gone || self.link.as_ref().is_some_and(|link| link.is_overdue(since).is_some())
-    }
-
-    fn arm(&mut self, lightly: bool) -> bool {
-        self.link.as_ref().is_none_or(|link| link.arm(lightly))
-    }
-
-    fn disarm(&mut self, died: bool) -> bool {
-        self.gone |= died;
-        self.link.as_ref().is_none_or(Link::disarm)
-    }
-
-    fn wakers(&self) -> Option<Wakers<'_>> {
-        let (doorbell, process) = self.link.as_ref()?.wakers();
-        Some(Wakers { doorbell, process: process? })
-    }
 }

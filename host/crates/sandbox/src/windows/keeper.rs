@@ -3,11 +3,9 @@ use std::sync::Arc;
 use super::assignment::Assignment;
 use super::due::{Due, Place};
 use super::entry::{CLOCK, Entry, RULES, WATERMARK, WINDOWS, fixed_size, split_key, time_of, written_rules};
-use crate::failure::{Failure, FailureCode, HostTrap};
-use crate::guest::{Guest, GuestSpec};
+use crate::failure::{FailureCode, HostTrap};
 use crate::keyed_state::KeyedState;
 use sage_machine::MemoryBudget;
-use sage_plan::Kind;
 use sage_time::{Window, WindowRules};
 
 /// The windows of a lane, whose accumulators are in its keyed state.
@@ -158,15 +156,5 @@ fn key_of<'s>(rules: &WindowRules, state: &'s KeyedState, table: u32, place: Pla
     match fixed_size(rules) {
         Some(size) => split_key(key, size).map_or(key, |(key, _)| key),
         None => key,
-    }
-}
-
-impl Guest {
-    /// window: finds the windows that the keyed state has.
-    pub(crate) fn load_windows(&mut self, spec: &GuestSpec) -> Result<(), Failure> {
-        let (Kind::Window, Some(rules)) = (self.kind(), spec.windows) else { return Ok(()) };
-        let keeper = WindowKeeper::load(rules, &mut self.store.data_mut().state, &spec.budget);
-        self.windows = Some(Box::new(keeper.map_err(super::fold::failure)?));
-        Ok(())
     }
 }

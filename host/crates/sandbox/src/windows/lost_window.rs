@@ -18,8 +18,16 @@ pub struct LostWindow {
 }
 
 impl KeyedState {
-    /// Deletes the window that is finished first at this watermark, and returns it.
-    pub fn give_up_window(&mut self, rules: WindowRules, watermark: i64) -> Option<LostWindow> {
+    /// Deletes the window that is finished first at this watermark. Returns it, and the change of the state for another
+    /// copy.
+    pub fn give_up_window(&mut self, rules: WindowRules, watermark: i64) -> Option<(LostWindow, Vec<u8>)> {
+        let kept = self.changes.replace(Vec::new());
+        let lost = self.delete_first_window(rules, watermark);
+        let changes = std::mem::replace(&mut self.changes, kept).unwrap_or_default();
+        lost.map(|lost| (lost, changes))
+    }
+
+    fn delete_first_window(&mut self, rules: WindowRules, watermark: i64) -> Option<LostWindow> {
         // The index of a failed guest is gone. This one lives for a moment, and is not the instance's.
         let budget = Arc::new(MemoryBudget::new(u64::MAX >> 1));
         let mut keeper = WindowKeeper::load(rules, self, &budget).ok()?;

@@ -1,6 +1,6 @@
 //! Windows of event time, kept for a guest that only sums them up.
 //!
-//! Flow: a batch is assigned to slots, one for each key and window (`fixed_slots`, `session_slots`). Sessions that became
+//! Flow: a batch is assigned to slots, one for each key and window (`fixed_slots`, `session_assignment`). Sessions that became
 //! one are merged, and the batch is folded (`fold`). The accumulators go back into the keyed state, where they are
 //! charged, undone, saved and restored like those of a process (`entry`). When the watermark rises, windows that are due
 //! are finished (`closing`).
@@ -20,7 +20,9 @@ mod entry;
 mod fixed_slots;
 mod fold;
 mod keeper;
+mod loading;
 mod lost_window;
+mod session_assignment;
 mod session_slots;
 
 pub(crate) use keeper::WindowKeeper;

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -7,6 +8,7 @@ use axum::body::{Body, HttpBody as _};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use sage_plan::config::TenantName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,9 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::problem::Problem;
 use super::server_url::ServerUrl;
+use crate::tls::{TlsFailure, Trust};
 
 /// Longest wait for an answer to begin. A dry run compiles components.
 const ANSWER: Duration = Duration::from_secs(150);
@@ -34,6 +39,7 @@ pub struct Client {
     server: ServerPlace,
     token: Option<String>,
     tenant: Option<TenantName>,
+    trust: Trust,
     runtime: Runtime,
 }
 
@@ -75,6 +81,14 @@ pub enum ClientError {
         /// The reason.
         source: io::Error,
     },
+    /// The server is not the one that it should be, or does not speak TLS.
+    #[error("no safe connection to {server}: {failure}")]
+    Tls {
+        /// The server.
+        server: ServerPlace,
+        /// The reason, and what helps.
+        failure: TlsFailure,
+    },
     /// The connection failed.
     #[error("the connection to the server failed: {0}")]
     Connection(String),
@@ -101,13 +115,19 @@ impl Client {
     /// The system has no descriptors for it.
     pub fn of(server: ServerPlace) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        Ok(Self { server, token: None, tenant: None, runtime })
+        Ok(Self { server, token: None, tenant: None, trust: Trust::default(), runtime })
     }
 
     /// Says who asks.
     #[must_use]
     pub fn with_token(self, token: Option<String>) -> Self {
         Self { token, ..self }
+    }
+
+    /// Says whom to trust to be the server, for one with TLS.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 
     /// Asks about the things of this tenant.
@@ -266,9 +286,22 @@ impl Client {
             ServerPlace::Url(url) => {
                 let connecting = timeout(CONNECT, TcpStream::connect((url.host.as_str(), url.port))).await;
                 let late = |_| unreached(io::ErrorKind::TimedOut.into());
-                self.begin(connecting.map_err(late)?.map_err(unreached)?).await
+                let stream = connecting.map_err(late)?.map_err(unreached)?;
+                if url.tls { self.begin(self.encrypt(stream, url).await?).await } else { self.begin(stream).await }
             }
         }
+    }
+
+    async fn encrypt(&self, stream: TcpStream, url: &ServerUrl) -> Result<TlsStream<TcpStream>, ClientError> {
+        let unsafe_to = |failure| ClientError::Tls { server: self.server.clone(), failure };
+        let (settings, watched) = self.trust.settings().map_err(unsafe_to)?;
+        let name = ServerName::try_from(url.host.clone())
+            .map_err(|error| ClientError::Malformed(format!("{}: {error}", url.host)))?;
+        let connecting = timeout(CONNECT, TlsConnector::from(Arc::new(settings)).connect(name, stream)).await;
+        let late = |_| ClientError::Connection("the server does not finish the handshake".to_owned());
+        connecting
+            .map_err(late)?
+            .map_err(|error| unsafe_to(TlsFailure::of_handshake(&error, &url.host, (watched.seen(), watched.pinned()))))
     }
 
     async fn begin(

@@ -7,6 +7,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -143,6 +146,8 @@ async fn answer(
     mut stopped: watch::Receiver<bool>,
 ) {
     let routes = routes.layer(Extension(peer));
+    let routes =
+        if matches!(peer, Peer::Tcp { tls: true, .. }) { routes.layer(map_response(only_tls)) } else { routes };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -155,6 +160,13 @@ async fn answer(
         connection.as_mut().graceful_shutdown();
         let _ = timeout(PARTING, connection).await;
     }
+}
+
+/// Tells browsers to use TLS only for this name, for a year.
+async fn only_tls(mut response: Response) -> Response {
+    let value = HeaderValue::from_static("max-age=31536000");
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+    response
 }
 
 /// The result of `work`, or `None` if `end` completes first.

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::access::{Rate, Rates, Sessions, TokenStore};
 use crate::metrics::ApiCounts;
 use crate::server::{EventFeed, Mailbox, Server, Settings};
-use crate::store::{AuditLog, FileStore};
+use crate::store::{AuditLog, FileStore, SecretStore};
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub(super) struct Context {
     pub(super) mailbox: Mailbox,
     pub(super) feed: EventFeed,
     pub(super) files: FileStore,
+    pub(super) secrets: SecretStore,
     pub(super) settings: Arc<Settings>,
     pub(super) access: Arc<Access>,
     pub(super) uploads: Arc<Semaphore>,
@@ -47,6 +48,7 @@ impl Context {
             mailbox,
             feed: server.feed(),
             files: server.files(),
+            secrets: server.secrets(),
             access: Arc::new(Access {
                 tokens: server.tokens(),
                 audit: server.audit(),

@@ -8,7 +8,7 @@ use super::problem::Problem;
 use crate::process::{last_words, start_check};
 use crate::server::{Denied, Settings, Submission};
 use crate::state::Timeouts;
-use crate::store::{FileStore, JobId, StoreError};
+use crate::store::{FileStore, JobId, SecretStore, StoreError};
 
 /// Checks what a user would submit, in a folder that is removed afterwards.
 pub(super) async fn dry_run(context: &Context, submission: Submission) -> Result<JobCheck, Problem> {
@@ -45,7 +45,7 @@ fn check(context: &Context, submission: &Submission) -> Result<JobCheck, Problem
     let unnamed = |source| StoreError::Io { action: "read", path: "/dev/urandom".into(), source };
     let id = JobId::random().map_err(unnamed)?;
     let folder = Temporary(JobFolder::new(context.files.incoming().join(id.to_string())));
-    fill(&folder.0, &files, id, submission, &context.settings)?;
+    fill(&folder.0, &files, id, submission, (&context.settings, &context.secrets))?;
     let folder = &folder.0;
     let broke = |why: String| {
         Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "check-broke", format!("the check broke: {why}"))
@@ -72,7 +72,7 @@ fn fill(
     files: &FileStore,
     id: JobId,
     submission: &Submission,
-    settings: &Settings,
+    (settings, secrets): (&Settings, &SecretStore),
 ) -> Result<(), Problem> {
     let came_with = files.lay_out(folder, 1, &submission.pipeline, &submission.files)?;
     let order = JobOrder {
@@ -94,6 +94,9 @@ fn fill(
         connect: Vec::new(),
         models: None,
         signers: None,
+        secrets: secrets.of(submission.tenant.as_ref()).named_in(&submission.pipeline),
+        user: None,
+        cache: None,
         hard_limits: false,
     };
     let order = settings.granted(order, submission.tenant.as_ref());

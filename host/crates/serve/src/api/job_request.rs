@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sage_jobs::JobIsolation;
-use sage_plan::config::{Pipeline, TenantCeiling, TenantName, parse};
+use sage_plan::config::{ConfigReference, Parsed, Pipeline, TenantCeiling, TenantName, parse};
+use sage_plan::{no_secret, refused_by_a_server};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -54,10 +55,11 @@ impl JobRequest {
     /// A problem with its place in the pipeline file, where it has one.
     ///
     /// `data` is the folder to which relative paths of data lead, for a job of a tenant.
-    pub(super) fn checked(
+    pub fn checked(
         self,
         data: Option<PathBuf>,
         (tenant, ceiling): (Option<TenantName>, Option<&TenantCeiling>),
+        secrets: &BTreeSet<String>,
         key: Option<IdempotencyKey>,
         who: String,
     ) -> Result<Submission, Problem> {
@@ -80,7 +82,8 @@ impl JobRequest {
             return Err(Problem::unprocessable("bad-labels", detail));
         }
         let isolation = isolation(self.isolation, ceiling)?;
-        let parsed = parse(&self.path.display().to_string(), self.pipeline.as_bytes());
+        let mut parsed = parse(&self.path.display().to_string(), self.pipeline.as_bytes());
+        find_values(&mut parsed, secrets);
         if !parsed.diagnostics.is_empty() {
             let report: Value = serde_json::to_value(&parsed.diagnostics).unwrap_or_default();
             return Err(Problem::unprocessable("pipeline-invalid", parsed.diagnostics.count())
@@ -121,6 +124,18 @@ impl JobRequest {
     pub fn files_of(pipeline: &Pipeline) -> BTreeSet<String> {
         came_with(pipeline)
     }
+}
+
+/// Adds an error for each value that would come from the server's machine, and for each secret that is not there. The
+/// values themselves are put in their places by the process of the job.
+fn find_values(parsed: &mut Parsed, secrets: &BTreeSet<String>) {
+    let mut looked_at = parsed.pipeline.clone();
+    let there = |reference: &ConfigReference| match refused_by_a_server(reference) {
+        Some(why) => Err(why),
+        None if secrets.contains(&reference.name) => Ok(String::new()),
+        None => Err(no_secret(&reference.name)),
+    };
+    looked_at.resolve(there, &mut parsed.diagnostics);
 }
 
 /// How the instances of a job are isolated. Those of a tenant are in processes, unless its ceiling allows threads.

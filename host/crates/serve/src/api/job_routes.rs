@@ -20,7 +20,7 @@ use super::dry_run::dry_run;
 use super::job_request::JobRequest;
 use super::problem::Problem;
 use super::query::Query;
-use super::revision_routes::tagged;
+use super::revision_request::tagged;
 use crate::access::{Principal, Scope};
 use crate::process::ControlError;
 use crate::server::{JobDetail, JobFilter};
@@ -70,7 +70,8 @@ pub(super) async fn submit(
     let is_dry_run = request.dry_run;
     let submission = {
         let ceiling = context.settings.ceiling(scope.tenant.as_ref());
-        request.checked(data_of(&context, &scope)?, (scope.tenant.clone(), ceiling), key, who.name())?
+        let secrets = context.secrets.of(scope.tenant.as_ref()).names();
+        request.checked(data_of(&context, &scope)?, (scope.tenant.clone(), ceiling), &secrets, key, who.name())?
     };
     if is_dry_run {
         return dry_run(&context, submission).await.map(|check| json_response(StatusCode::OK, &check));

@@ -40,12 +40,14 @@ mod revision_request;
 mod revision_routes;
 mod routes;
 mod scrape;
+mod secret_routes;
 mod server_url;
 mod serving;
 mod session_routes;
 mod stream_routes;
 mod tcp_listener;
 mod tenant_routes;
+mod tls_listener;
 mod token_routes;
 
 pub use client::{Answer, Client, ClientError, ServerPlace};

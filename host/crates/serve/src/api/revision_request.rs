@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use sage_jobs::JobIsolation;
 use serde::{Deserialize, Serialize};
 
@@ -91,8 +92,16 @@ fn expected(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
 }
 
 /// The ETag of a job: the revision that is in force.
-pub(super) fn etag(revision: u32) -> String {
+fn etag(revision: u32) -> String {
     format!("\"{revision}\"")
+}
+
+/// An answer with the ETag of the revision in force.
+pub(super) fn tagged(mut response: Response, current: u32) -> Response {
+    if let Ok(tag) = HeaderValue::from_str(&etag(current)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use super::job_routes::{Named, data_of, job, json_response};
 use super::problem::Problem;
 use super::query::Query;
 use super::revision_diff::RevisionDiff;
-use super::revision_request::{RevisionRequest, RollbackRequest, etag, terms};
+use super::revision_request::{RevisionRequest, RollbackRequest, tagged, terms};
 use crate::access::{Principal, Scope};
 use crate::server::{JobDetail, RevisionDetail, RevisionList};
 use crate::store::JobId;
@@ -78,7 +78,8 @@ pub(super) async fn put(
     let (request, note) = request.split()?;
     let ceiling = context.settings.ceiling(scope.tenant.as_ref());
     let data = data_of(&context, &scope)?;
-    let submission = request.checked(data, (scope.tenant.clone(), ceiling), None, who.name())?;
+    let secrets = context.secrets.of(scope.tenant.as_ref()).names();
+    let submission = request.checked(data, (scope.tenant.clone(), ceiling), &secrets, None, who.name())?;
     let changed = context.ask(move |server| server.roll_out(id, submission, note, terms)).await??;
     answer(&context, id, changed).await
 }
@@ -116,12 +117,4 @@ async fn read(context: &Context, id: JobId, number: u32) -> Result<RevisionDetai
 fn number(text: &str) -> Result<u32, Problem> {
     let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
     text.parse().map_err(|_| Problem::bad("bad-revision", format!("\"{shown}\" is no number of a revision")))
-}
-
-/// An answer with the ETag of the revision in force.
-pub(super) fn tagged(mut response: Response, current: u32) -> Response {
-    if let Ok(tag) = HeaderValue::from_str(&etag(current)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response
 }

@@ -1,7 +1,8 @@
 use axum::Router;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use serde_json::json;
 
@@ -11,8 +12,8 @@ use super::openapi::{Described, document};
 use super::problem::Problem;
 use super::{
     audit_routes as audit, dashboard, device_routes as devices, files_routes as files, job_routes as jobs,
-    live_routes as live, revision_routes as revisions, scrape, session_routes as session, stream_routes as streams,
-    tenant_routes as tenants, token_routes as tokens,
+    live_routes as live, revision_routes as revisions, scrape, secret_routes as secrets, session_routes as session,
+    stream_routes as streams, tenant_routes as tenants, token_routes as tokens,
 };
 use crate::access::Role;
 
@@ -57,7 +58,7 @@ fn table() -> Vec<Entry> {
         (Route { at_root: true, ..route }, handler)
     };
     vec![
-        open("GET", "/healthz", get(async || "ok\n")),
+        open("GET", "/healthz", get(health)),
         open("POST", "/session", post(session::begin)),
         open("DELETE", "/session", delete(session::end)),
         machine("GET", "/session", Role::Metrics, get(session::show)),
@@ -93,6 +94,9 @@ fn table() -> Vec<Entry> {
         tenant("PUT", "/components/{digest}", Role::Deploy, put(files::upload)),
         tenant("GET", "/tokens", Role::TenantAdmin, get(tokens::list)),
         tenant("POST", "/tokens", Role::TenantAdmin, post(tokens::make)),
+        tenant("GET", "/secrets", Role::Deploy, get(secrets::list)),
+        tenant("PUT", "/secrets/{secret}", Role::TenantAdmin, put(secrets::set)),
+        tenant("DELETE", "/secrets/{secret}", Role::TenantAdmin, delete(secrets::remove)),
         tenant("DELETE", "/tokens/{id}", Role::TenantAdmin, delete(tokens::remove)),
     ]
 }
@@ -132,6 +136,18 @@ pub(super) fn routes(context: Context) -> Router {
         .layer(from_fn_with_state(context.clone(), guard))
         .layer(from_fn_with_state(context.counts.clone(), scrape::count))
         .with_state(context)
+}
+
+/// Whether the server's thread answers and takes new work. Everyone may ask, so the answer names no path.
+async fn health(State(context): State<Context>) -> Response {
+    match context.ask(|server| server.writable()).await {
+        Ok(Ok(())) => "ok\n".into_response(),
+        Ok(Err(_)) => {
+            let why = "read-only: the state folder takes no writes; jobs go on\n";
+            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn version() -> Response {

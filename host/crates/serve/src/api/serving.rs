@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -16,7 +17,9 @@ use super::context::Context;
 use super::listener::{ListenError, fits, listen};
 use super::routes::routes;
 use super::tcp_listener::listen_tcp;
+use super::tls_listener::TlsListener;
 use crate::server::{Mailbox, Server, Settings};
+use crate::tls::Certificates;
 
 /// Serves the API on a unix socket, and over TCP, until it is dropped, which removes the socket.
 pub struct ApiServer {
@@ -33,6 +36,8 @@ pub struct Listening<'a> {
     pub socket: &'a Path,
     /// The address for TCP, if any. Port 0 takes a free one.
     pub tcp: Option<SocketAddr>,
+    /// The certificate for TCP. Without one, nothing is encrypted.
+    pub tls: Option<Arc<Certificates>>,
     /// Whether other machines may connect without encryption.
     pub insecure: bool,
 }
@@ -61,7 +66,10 @@ impl ApiServer {
         let socket = listening.socket;
         let failed = |source: io::Error| ListenError::Io { path: socket.to_owned(), source };
         // The socket is made last: a server that cannot listen elsewhere leaves none.
-        let tcp = listening.tcp.map(|address| listen_tcp(address, listening.insecure)).transpose()?;
+        let tcp = listening
+            .tcp
+            .map(|address| listen_tcp(address, listening.insecure || listening.tls.is_some()))
+            .transpose()?;
         let address = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
         let listener = listen(socket)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -74,6 +82,7 @@ impl ApiServer {
             .map_err(failed)?;
         let jobs = server.state_folder().join("jobs");
         let routes = routes(Context::new(server, mailbox, settings));
+        let certificates = listening.tls.clone();
         let (stop, stopped) = watch::channel(false);
         let (running, ended) = mpsc::channel::<()>();
         let work = move || {
@@ -81,9 +90,12 @@ impl ApiServer {
                 let over_tcp = tcp.map(|tcp| {
                     let (routes, stopped) = (routes.clone(), stopped.clone());
                     tokio::spawn(async move {
-                        match TcpListener::from_std(tcp) {
-                            Ok(tcp) => serve(tcp, routes, stopped).await,
-                            Err(error) => tracing::error!(%error, "the API is not served over TCP"),
+                        match (TcpListener::from_std(tcp), certificates) {
+                            (Ok(listener), Some(certificates)) => {
+                                serve(TlsListener { listener, certificates }, routes, stopped).await;
+                            }
+                            (Ok(tcp), None) => serve(tcp, routes, stopped).await,
+                            (Err(error), _) => tracing::error!(%error, "the API is not served over TCP"),
                         }
                     })
                 });

@@ -45,6 +45,7 @@ impl Server {
             let changed = before.state.name() != entry.job.state.name() || before.attempt != entry.job.attempt;
             Self::note_wait(entry, &mut self.waits);
             let state = entry.job.state;
+            self.to_tidy |= changed && state.is_ended();
             if state == State::Starting && blocked(&before).is_some() {
                 entry.retries = true;
             } else if changed && !(entry.retries && blocked(&entry.job).is_some()) {

@@ -1,15 +1,18 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sage_jobs::{AliveLock, JobEnd, JobError, JobOrder, JobOutcome, VERSION, last_attempt, read_json, write_json};
+use sage_machine::cgroup::Delegation;
+use sage_plan::config::TenantName;
 use serde_json::Value;
 
 use super::entry::Entry;
 use super::thread::Server;
 use crate::process::{JobProcess, ended_with, last_words, start_job};
 use crate::state::{Event, Job};
-use crate::store::{JobId, JobSpec};
+use crate::store::{JobId, JobSpec, named_in_file};
 
 impl Server {
     /// The control socket of a job.
@@ -72,6 +75,9 @@ impl Server {
             connect: Vec::new(),
             models: None,
             signers: None,
+            secrets: named_in_file(&self.secrets.of(spec.tenant.as_ref()), &self.job_files.pipeline(id, spec.revision)),
+            user: None,
+            cache: None,
             hard_limits: false,
         };
         self.settings.granted(order, spec.tenant.as_ref())
@@ -127,11 +133,44 @@ impl Server {
                 Event::Crashed { attempt, message: how + &words }
             }
         };
+        self.clear_after(id);
         // An attempt that found no room held nothing that others could have now.
         if !matches!(event, Event::Ended { outcome: JobOutcome::NoRoom | JobOutcome::TenantFull, .. }) {
             self.queue.ended();
         }
         self.happen(id, event);
+    }
+}
+
+impl Server {
+    /// Removes what a job with a user of its own cannot remove: its socket, and the control group of its tenant if it
+    /// was the last one there.
+    pub(super) fn clear_after(&mut self, id: JobId) {
+        let Some(tenant) = self.jobs.get(&id).and_then(|entry| entry.spec.tenant.clone()) else { return };
+        if self.settings.users_of_tenants.contains_key(&tenant) {
+            // The job has removed it if it ran as the user of the server.
+            let _ = std::fs::remove_file(self.socket(id));
+            self.to_clear.insert(tenant);
+        }
+    }
+
+    /// Removes the control groups of tenants whose last job has ended. A process that is about to end keeps its group
+    /// for a moment.
+    pub(super) fn clear_groups(&mut self) {
+        if self.to_clear.is_empty() {
+            return;
+        }
+        let live: BTreeSet<&TenantName> = self
+            .jobs
+            .values()
+            .filter(|entry| entry.job.state.is_live() || entry.check.is_some())
+            .filter_map(|entry| entry.spec.tenant.as_ref())
+            .collect();
+        let (slice, users) = (&self.settings.slice, &self.settings.users_of_tenants);
+        self.to_clear.retain(|tenant| {
+            let user = users.get(tenant).filter(|_| !live.contains(tenant));
+            user.is_some_and(|user| !Delegation::remove(slice, tenant.as_str(), user.user))
+        });
     }
 }
 

@@ -70,7 +70,8 @@ impl Server {
             None | Some(Err(_)) => None,
         };
         entry.check = None;
-        let Some(revision) = entry.in_check() else { return };
+        self.clear_after(id);
+        let Some(revision) = self.jobs.get(&id).and_then(|entry| entry.in_check()) else { return };
         let event = match read_json::<JobCheck>(&folder.check(revision)) {
             Ok(JobCheck { objection: Some(objection), .. }) => Event::Objected {
                 exit_code: objection.exit_code,

@@ -17,6 +17,7 @@
 mod adopt;
 mod apply;
 mod attempts;
+mod beat;
 mod checks;
 mod commands;
 mod denied;
@@ -29,9 +30,11 @@ mod submit;
 mod tenant_view;
 mod thread;
 mod tick;
+mod tidy;
 mod view;
 
 pub(crate) use attempts::message_of;
+pub use beat::Pulse;
 pub use denied::Denied;
 pub use feed::{EventFeed, Since};
 pub use numbers::{LiveJob, Numbers};

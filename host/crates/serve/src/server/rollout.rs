@@ -90,8 +90,8 @@ impl Server {
         Ok(true)
     }
 
-    /// Begins to roll an earlier revision out. `to`: the one before the one in force by default. Returns `false` if it is
-    /// in force.
+    /// Begins to roll an earlier revision out. `to`: the one before the one in force by default. Returns `false` if it
+    /// is in force.
     ///
     /// # Errors
     /// See [`Denied`]. The job is then unchanged.

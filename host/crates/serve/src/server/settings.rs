@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sage_jobs::{JobOrder, OrderFolder};
+use sage_jobs::{JobOrder, OrderFolder, OrderUser};
 use sage_signatures::AllowedSigners;
 
-use sage_plan::config::{TenantCeiling, TenantFolder, TenantName};
+use sage_plan::config::{TenantCeiling, TenantFolder, TenantName, UidRange};
 
 /// What a server is told at its start.
 #[derive(Debug, Clone)]
@@ -21,6 +21,16 @@ pub struct Settings {
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
     /// Who may sign for each tenant that names signers: the lines in the format of allowed_signers, and what they say.
     pub signers: BTreeMap<TenantName, (String, AllowedSigners)>,
+    /// The users to give to tenants. `None`: all jobs run as the user of the server.
+    pub users: Option<UidRange>,
+    /// The users of the tenants, once the server has been opened.
+    pub users_of_tenants: BTreeMap<TenantName, OrderUser>,
+    /// The control group above those of all tenants.
+    pub slice: String,
+    /// Most jobs that have ended, of each tenant, which stay listed.
+    pub keep_ended: Option<u64>,
+    /// Milliseconds for which jobs that have ended stay listed.
+    pub keep_ended_for: Option<u64>,
     /// Names of the server that requests over TCP may have in their Host header, besides addresses and `localhost`.
     pub names: Vec<String>,
     /// Whether the dashboard is served.
@@ -61,12 +71,16 @@ impl Settings {
     /// The order without grants, with those of its tenant.
     pub(crate) fn granted(&self, order: JobOrder, tenant: Option<&TenantName>) -> JobOrder {
         let Some(ceiling) = self.ceiling(tenant) else { return order };
+        let user = tenant.and_then(|tenant| self.users_of_tenants.get(tenant)).copied();
+        let cache = tenant.filter(|_| user.is_some()).map(|tenant| self.state.join("cache").join(tenant.as_str()));
         let folder = |folder: &TenantFolder| OrderFolder { path: folder.path.clone(), write: folder.write };
         JobOrder {
             folders: ceiling.folders.iter().map(folder).collect(),
             connect: ceiling.connect.clone(),
             models: ceiling.models.clone(),
             signers: self.required_signers(tenant).map(str::to_owned),
+            user,
+            cache,
             hard_limits: ceiling.needs_hard_limits(),
             ..order
         }

@@ -10,6 +10,8 @@ use super::thread::Server;
 pub struct TenantView {
     /// Its name.
     pub name: TenantName,
+    /// The user that its jobs run as; absent if that is the user of the server.
+    pub user: Option<u32>,
     /// Its ceiling; a bound that is absent is none.
     pub ceiling: TenantBounds,
     /// What it uses.
@@ -36,6 +38,8 @@ pub struct TenantBounds {
     pub weight: u32,
     /// Bytes of components and models.
     pub component_bytes: Option<u64>,
+    /// Bytes of logs.
+    pub log_bytes: Option<u64>,
     /// Requests per second.
     pub requests_per_second: Option<u32>,
 }
@@ -70,7 +74,8 @@ impl Server {
             memory_limit: rows.iter().filter_map(|row| row.memory_limit).fold(0, u64::saturating_add),
             component_bytes,
         };
-        TenantView { name: name.clone(), ceiling: bounds(ceiling), used }
+        let user = self.settings.users_of_tenants.get(name).map(|user| user.user);
+        TenantView { name: name.clone(), user, ceiling: bounds(ceiling), used }
     }
 }
 
@@ -86,6 +91,7 @@ fn bounds(ceiling: &TenantCeiling) -> TenantBounds {
         queued: ceiling.queued,
         weight: ceiling.weight.unwrap_or(1),
         component_bytes: ceiling.component_bytes,
+        log_bytes: ceiling.log_bytes,
         requests_per_second: ceiling.requests_per_second,
     }
 }

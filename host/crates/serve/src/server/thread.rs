@@ -8,6 +8,7 @@ use std::time::Duration;
 use sage_jobs::now;
 use sage_plan::config::TenantName;
 
+use super::beat::{Beat, Pulse};
 use super::denied::Denied;
 use super::entry::Entry;
 use super::feed::EventFeed;
@@ -16,7 +17,8 @@ use crate::access::TokenStore;
 use crate::metrics::Waits;
 use crate::process::{Askers, DeathWatch, JobProcess};
 use crate::queue::FairQueue;
-use crate::store::{AuditLog, FileStore, JobFiles, JobId, JobName, StateFolder, StoreError};
+use crate::state::State;
+use crate::store::{AuditLog, FileStore, JobFiles, JobId, JobName, SecretStore, StateFolder, StoreError, TenantUsers};
 
 /// The server: all jobs, and the one thread that changes them.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub struct Server {
     pub(super) settings: Settings,
     pub(super) state: StateFolder,
     pub(super) files: FileStore,
+    pub(super) secrets: SecretStore,
     tokens: TokenStore,
     audit: AuditLog,
     pub(super) job_files: JobFiles,
@@ -49,6 +52,12 @@ pub struct Server {
     pub(super) unsaved: BTreeSet<JobId>,
     /// Waits in the queue that have ended, by tenant.
     pub(super) waits: BTreeMap<Option<TenantName>, Waits>,
+    beat: Option<Beat>,
+    /// Tenants whose control groups may be empty.
+    pub(super) to_clear: BTreeSet<TenantName>,
+    /// When ended jobs and logs were last looked at, and whether a job has ended since.
+    pub(super) tidied: u64,
+    pub(super) to_tidy: bool,
     mail: Receiver<Mail>,
 }
 
@@ -76,9 +85,15 @@ impl Server {
     ///
     /// # Errors
     /// See [`ServerError`].
-    pub fn open(settings: Settings) -> Result<(Self, Mailbox), ServerError> {
+    pub fn open(mut settings: Settings) -> Result<(Self, Mailbox), ServerError> {
         let state = StateFolder::open(&settings.state)?;
+        settings.state = state.root().to_owned();
+        if let Some(range) = settings.users.filter(|_| !settings.tenants.is_empty()) {
+            state.let_users_pass()?;
+            settings.users_of_tenants = TenantUsers::of(&state, range, &settings.tenants)?;
+        }
         let files = FileStore::open(&state)?;
+        let secrets = SecretStore::open(&state);
         let tokens = TokenStore::open(&state)?;
         let audit = AuditLog::open(&state)?;
         let job_files = JobFiles::new(&state, &files);
@@ -96,6 +111,7 @@ impl Server {
             settings,
             state,
             files,
+            secrets,
             tokens,
             audit,
             job_files,
@@ -113,10 +129,20 @@ impl Server {
             ending: None,
             unsaved: BTreeSet::new(),
             waits: BTreeMap::new(),
+            beat: None,
+            to_clear: BTreeSet::new(),
+            tidied: 0,
+            to_tidy: false,
             mail,
         };
         server.adopt()?;
         Ok((server, Mailbox(sender)))
+    }
+
+    /// What the server was told, with the users of the tenants.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The events of all jobs.
@@ -129,6 +155,12 @@ impl Server {
     #[must_use]
     pub fn files(&self) -> FileStore {
         self.files.clone()
+    }
+
+    /// The secrets of tenants.
+    #[must_use]
+    pub fn secrets(&self) -> SecretStore {
+        self.secrets.clone()
     }
 
     /// The tokens that open the server.
@@ -167,6 +199,30 @@ impl Server {
         self.jobs.len()
     }
 
+    /// Has the server's thread do something this often, for as long as it works. The first time is at once.
+    pub fn on_beat(&mut self, every: Duration, act: impl FnMut(&Pulse) + Send + 'static) {
+        self.beat = Some(Beat::new(every, act));
+    }
+
+    fn pulse(&self) -> Pulse {
+        let waits = |entry: &&Entry| matches!(entry.job.state, State::Checking | State::Queued | State::Backoff);
+        Pulse {
+            running: self.live(),
+            waiting: self.jobs.values().filter(waits).count(),
+            read_only: self.read_only.clone(),
+        }
+    }
+
+    /// Tells whoever watches that the thread works. Returns the longest time until it wants to be told again.
+    fn show_pulse(&mut self) -> Duration {
+        let pulse = self.pulse();
+        let Some(beat) = &mut self.beat else { return Duration::MAX };
+        if beat.due_in().is_zero() {
+            beat.act(&pulse);
+        }
+        beat.due_in()
+    }
+
     /// Serves until [`Mailbox::end`]. With [`StopJobs::Drain`] it returns when no job lives any more. Returns the
     /// number of jobs that go on.
     pub fn run(mut self) -> usize {
@@ -177,7 +233,8 @@ impl Server {
             {
                 return self.live();
             }
-            match self.mail.recv_timeout(Duration::from_millis(self.next_look(now()))) {
+            let pause = Duration::from_millis(self.next_look(now())).min(self.show_pulse());
+            match self.mail.recv_timeout(pause) {
                 Ok(Mail::Do(work)) => work(&mut self),
                 Ok(Mail::Died(job, process)) => self.died(job, process),
                 Ok(Mail::Answered(job)) => self.answered(job),

@@ -39,12 +39,18 @@ impl Server {
         self.start_checks();
         self.start_jobs(now);
         self.collect(now);
+        self.tidy(now);
+        self.clear_groups();
     }
 
     /// Milliseconds until the next look, if no mail comes.
     pub(super) fn next_look(&self, now: u64) -> u64 {
         let mut next = IDLE;
-        if !self.queue.is_empty() || !self.lingering.is_empty() || self.read_only.is_some() || !self.unsaved.is_empty()
+        if !self.queue.is_empty()
+            || !self.lingering.is_empty()
+            || !self.to_clear.is_empty()
+            || self.read_only.is_some()
+            || !self.unsaved.is_empty()
         {
             next = AWAITING;
         }

@@ -18,8 +18,8 @@
 //!   deadline leads to a stronger state, and the strongest one repeats itself.
 //! - Each attempt has a number of its own, which only rises. What is said of another attempt changes nothing.
 //! - A job that has ended runs again only if its user says so.
-//! - The revision changes only while no process of the job lives. A change of it ([`Rollout`]) that fails within its time
-//!   is undone by the first failure.
+//! - The revision changes only while no process of the job lives. A change of it ([`Rollout`]) that fails within its
+//!   time is undone by the first failure.
 
 mod action;
 mod event;

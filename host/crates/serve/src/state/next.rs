@@ -164,7 +164,7 @@ impl Step {
 
     /// The attempt did not do what it should: another one follows if the policy says so.
     fn failed(&mut self, what: RestartOn, exit_code: u8, why: Option<Blame>) {
-        if self.roll_back(exit_code, why.as_ref()) {
+        if self.switched(None) || self.roll_back(exit_code, why.as_ref()) {
             return;
         }
         let policy = self.job.restart.effective(self.job.class);

@@ -350,6 +350,14 @@ fn a_revision_that_fails_within_its_time_gives_way_to_the_one_before() {
 }
 
 #[test]
+fn an_attempt_that_cannot_be_started_while_it_gives_way_gives_way() {
+    let starting = after(&submitted(None), [checked(RestartClass::Idempotent), Event::Chosen]);
+    let switching = after(&rolling_out(&starting), [checked(RestartClass::Idempotent)]);
+    let queued = after(&switching, [Event::NotStarted { attempt: 1, message: "no memory".to_owned() }]);
+    assert_eq!((queued.state, queued.revision), (State::Queued, 2));
+}
+
+#[test]
 fn a_stop_ends_a_rollout_and_a_completed_job_is_not_run_again() {
     let job = running(None, RestartClass::AtLeastOnce);
     let stop = Event::Stop { mode: StopMode::Drain, timeout: None };

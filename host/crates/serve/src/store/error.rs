@@ -43,6 +43,30 @@ pub enum StoreError {
     /// A signature does not count.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// A tenant has as many secrets as it may.
+    #[error("there are {limit} secrets, which is the most that a tenant may have")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// A tenant cannot be given a user.
+    #[error("tenant {tenant} has no user: {why}")]
+    Users {
+        /// The tenant.
+        tenant: String,
+        /// The reason.
+        why: String,
+    },
+    /// Users of tenants do not reach the state folder.
+    #[error("users of tenants do not reach {path}: {closed} has mode {mode:o}", path = path.display(), closed = closed.display())]
+    Closed {
+        /// The state folder.
+        path: PathBuf,
+        /// The folder above it that not everybody may pass.
+        closed: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// A file that a pipeline refers to was not uploaded.
     #[error("the file {digest} is not here")]
     Missing {

@@ -61,7 +61,10 @@ impl EventLog {
             let half = text.get(text.len() / 2..).unwrap_or_default();
             let begin = half.iter().position(|byte| *byte == b'\n').map_or(half.len(), |at| at + 1);
             let beside = path.with_extension("new");
-            fs::write(&beside, half.get(begin..).unwrap_or_default())?;
+            // The user of the job may make files in the folder, so what is there is not written to.
+            let _ = fs::remove_file(&beside);
+            let mut kept = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            kept.write_all(half.get(begin..).unwrap_or_default())?;
             fs::rename(&beside, path)?;
             file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         }

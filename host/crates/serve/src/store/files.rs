@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sage_jobs::{FileSignature, JobFolder};
+use sage_jobs::{FileSignature, JobFolder, read_json};
 use sage_plan::config::TenantName;
 use sage_signatures::{AllowedSigners, FileHash};
 use serde::{Deserialize, Serialize};
@@ -101,7 +101,7 @@ impl FileStore {
         Ok(links)
     }
 
-    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
+    fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         let (folder, name) = hex.split_at(2);
         self.folder.join(folder).join(name)
@@ -150,6 +150,24 @@ impl FileStore {
             }
             linked => linked.map_err(failed("link", at)),
         }
+    }
+
+    /// The verified signature of a file.
+    #[must_use]
+    pub fn signature(&self, digest: &Digest) -> Option<FileSignature> {
+        read_json(&FileSignature::beside(&self.path(digest))).ok()
+    }
+
+    /// Verifies a signature of a file that is here, and keeps it.
+    ///
+    /// # Errors
+    /// [`StoreError::Signature`] if it does not count; the file cannot be read, or the signature not written.
+    pub fn sign(&self, digest: &Digest, text: &str, signers: &AllowedSigners) -> Result<FileSignature, StoreError> {
+        let path = self.path(digest);
+        let hash = File::open(&path).and_then(FileHash::of).map_err(failed("read", &path))?;
+        let signature = signatures::verified(text, signers, &hash)?;
+        signatures::keep(&path, &signature)?;
+        Ok(signature)
     }
 
     /// All files, in the order of their digests.
@@ -270,7 +288,8 @@ impl Upload {
         self.file.write_all(bytes).map_err(failed("write", &self.path))
     }
 
-    /// Puts the file into the store, if its bytes are the announced ones and its signature counts. Returns what is stored.
+    /// Puts the file into the store, if its bytes are the announced ones and its signature counts. Returns what is
+    /// stored.
     ///
     /// # Errors
     /// [`StoreError::Digest`], [`StoreError::Signature`]; the file cannot be written.

@@ -65,6 +65,9 @@ fn write_order(place: &Place, spec: &JobSpec, attempt: u32) {
         connect: Vec::new(),
         models: None,
         signers: None,
+        secrets: std::collections::BTreeMap::new(),
+        user: None,
+        cache: None,
         hard_limits: false,
     };
     write_json(&folder.order(), &order).unwrap();
@@ -167,7 +170,7 @@ fn revisions_are_whole_or_not_there_and_the_state_says_which_is_in_force() {
     let absent = Revision { files: [("x.wasm".to_owned(), Digest::of(b"absent"))].into(), ..second.clone() };
     let missing = place.jobs.add_revision(&new.spec, &absent, b"two").unwrap_err();
     assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
-    assert_eq!(place.jobs.revisions(id).unwrap(), [new.revision.clone()]);
+    assert_eq!(place.jobs.revisions(id).unwrap(), std::slice::from_ref(&new.revision));
     // A server that ended before the last write.
     fs::create_dir_all(place.jobs.folder(id).revision(number)).unwrap();
     place.jobs.add_revision(&new.spec, &second, b"two").unwrap();

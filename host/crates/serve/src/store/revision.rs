@@ -66,8 +66,8 @@ impl Revision {
             && self.isolation == other.isolation
     }
 
-    /// Whether both have the same folder of checkpoints. Attempts of one go on from those of the other if their pipelines
-    /// have one name.
+    /// Whether both have the same folder of checkpoints. Attempts of one go on from those of the other if their
+    /// pipelines have one name.
     #[must_use]
     pub fn shares_checkpoints(&self, other: &Self) -> bool {
         self.checkpoint.is_some() && self.checkpoint == other.checkpoint && self.data == other.data

@@ -1,32 +1,12 @@
-use std::fs::{self, File};
+//! Signatures of stored files, each beside its file.
+
+use std::fs;
 use std::path::Path;
 
-use sage_jobs::{FileSignature, VERSION, now, read_json, write_json};
+use sage_jobs::{FileSignature, VERSION, now, write_json};
 use sage_signatures::{AllowedSigners, FileHash, Signature};
 
 use super::error::{StoreError, failed};
-use super::{Digest, FileStore};
-
-/// Signatures of stored files, each beside its file.
-impl FileStore {
-    /// The verified signature of a file.
-    #[must_use]
-    pub fn signature(&self, digest: &Digest) -> Option<FileSignature> {
-        read_json(&FileSignature::beside(&self.path(digest))).ok()
-    }
-
-    /// Verifies a signature of a file that is here, and keeps it.
-    ///
-    /// # Errors
-    /// [`StoreError::Signature`] if it does not count; the file cannot be read, or the signature not written.
-    pub fn sign(&self, digest: &Digest, text: &str, signers: &AllowedSigners) -> Result<FileSignature, StoreError> {
-        let path = self.path(digest);
-        let hash = File::open(&path).and_then(FileHash::of).map_err(failed("read", &path))?;
-        let signature = verified(text, signers, &hash)?;
-        keep(&path, &signature)?;
-        Ok(signature)
-    }
-}
 
 /// The signature of a text, if it counts for the bytes with this hash.
 pub(super) fn verified(text: &str, signers: &AllowedSigners, hash: &FileHash) -> Result<FileSignature, StoreError> {

@@ -108,6 +108,39 @@ impl StateFolder {
         self.root.join("unreadable")
     }
 
+    /// The folders of tenants' data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// The folders of components that were compiled for a tenant.
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Lets users of tenants pass to what is theirs. They cannot list these folders, and what is in them is closed to
+    /// those who do not own it.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] if they may not pass a folder above; a folder cannot be made or changed.
+    pub fn let_users_pass(&self) -> Result<(), StoreError> {
+        for above in self.root.ancestors().skip(1) {
+            let mode = fs::metadata(above).map_err(failed("read", above))?.permissions().mode() & 0o7777;
+            if mode & 0o001 == 0 {
+                return Err(StoreError::Closed { path: self.root.clone(), closed: above.to_owned(), mode });
+            }
+        }
+        for folder in [self.data(), self.caches()] {
+            make_private(&folder)?;
+        }
+        for folder in [self.root.clone(), self.jobs(), self.incoming(), self.data(), self.caches()] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o711)).map_err(failed("open", &folder))?;
+        }
+        Ok(())
+    }
+
     /// Tries whether the folder takes writes.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
-from {{ident}} import Config, warm
+from {{ident}} import Config, Reading, warm
 
 
 def test_warm_readings_stay():
-    assert warm({"fahrenheit": 41.0}, Config(40.0))
-    assert not warm({"fahrenheit": 39.2}, Config(40.0))
+    assert warm(Reading(41.0), Config(40.0))
+    assert not warm(Reading(39.2), Config(40.0))

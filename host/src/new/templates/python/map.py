@@ -11,10 +11,16 @@ class Reading:
     fahrenheit: float
 
 
+@dataclass
+class Celsius:
+    station: str
+    celsius: float
+
+
 @map
-def to_celsius(reading: Reading) -> dict:
-    """One record in, one record out. `Reject` costs this record only; `on_error` in the pipeline file decides what
-    becomes of it."""
+def to_celsius(reading: Reading) -> Celsius:
+    """One record in, one record out. The host reads and prints the fields of the classes. `Reject` costs this record
+    only; `on_error` in the pipeline file decides what becomes of it."""
     if reading.fahrenheit < -459.67:
         raise Reject(f"{reading.fahrenheit} °F is colder than anything")
-    return {"station": reading.station, "celsius": round((reading.fahrenheit - 32) / 1.8, 1)}
+    return Celsius(reading.station, round((reading.fahrenheit - 32) / 1.8, 1))

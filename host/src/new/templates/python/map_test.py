@@ -1,10 +1,10 @@
 import pytest
 from sage_guest import Reject
-from {{ident}} import Reading, to_celsius
+from {{ident}} import Celsius, Reading, to_celsius
 
 
 def test_water_freezes_at_zero():
-    assert to_celsius(Reading("KJFK", 32.0)) == {"station": "KJFK", "celsius": 0.0}
+    assert to_celsius(Reading("KJFK", 32.0)) == Celsius("KJFK", 0.0)
 
 
 def test_a_record_that_makes_no_sense_is_rejected():

@@ -1,0 +1,15 @@
+#[derive(Default)]
+struct Count;
+
+#[sage_guest::window]
+impl Count {
+    fn add(&mut self, count: &mut u64, _: &str) {
+        *count += 1;
+    }
+
+    fn finish(&mut self, _: &sage_guest::Window, count: u64, out: &mut sage_guest::Emitter) -> Result<(), sage_guest::Error> {
+        out.emit(count)
+    }
+}
+
+fn main() {}
