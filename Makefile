@@ -16,7 +16,7 @@ NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 # Tests of pipeline results, which must be the same in threads and in worker processes.
 BOTH_WAYS := --test cases --test compatibility --test conformance --test examples --test hostile \
 	--test properties --test flights --test models --test records_by_field --test inputs --test nested_fields \
-	--test edges_by_field --test jobs --test checkpoints
+	--test edges_by_field --test jobs --test checkpoints --test event_time
 
 say = @printf '\n==> %s\n' "$(1)"
 
